@@ -1,0 +1,75 @@
+"""The error tree. A class says how far a failure spreads; its message says what happened, in numbers, and the way out.
+
+    ProvisioningError
+    ├── ConfigError             a person must change the configuration   -> nothing starts
+    ├── ObjectError             this object only                         -> journal, escrow, go on
+    ├── Unavailable             the other side is unwell                 -> stop here, keep the cursor, come back
+    │   ├── Throttled             it said when to come back
+    │   └── Unauthorized          credentials or rights; a person must act
+    ├── CursorExpired           Graph forgot our delta token             -> the next cycle reads everything
+    ├── LeaseLost               another worker has the job               -> this worker sends nothing more
+    ├── RowConflict             somebody wrote this row first            -> read again, decide again
+    ├── RowTooLarge             a row does not fit the store             -> a defect of ours or absurd data
+    └── WriteForbidden          a dry run tried to write                 -> a defect of ours, stopped in time
+
+This module knows no other.
+"""
+
+from __future__ import annotations
+
+
+class ProvisioningError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class ConfigError(ProvisioningError):
+    """The configuration is wrong: which setting, what it holds, what it should hold."""
+
+
+class ObjectError(ProvisioningError):
+    """One object cannot be provisioned. `code` is Entra's error code, `way_out` what a person can do about it."""
+
+    def __init__(self, code: str, message: str, way_out: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.way_out = way_out
+
+
+class Unavailable(ProvisioningError):
+    """A remote system did not answer as it should. `code` is Entra's error code."""
+
+    def __init__(self, message: str, *, code: str = "InternalError") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Throttled(Unavailable):
+    """The remote system asked for a pause. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, code="TooManyRequests")
+        self.retry_after = retry_after
+
+
+class Unauthorized(Unavailable):
+    """The remote system knows us and refuses, or does not know us: credentials, roles, permissions."""
+
+
+class CursorExpired(ProvisioningError):
+    """Graph no longer knows the delta token: the round starts again without it."""
+
+
+class LeaseLost(ProvisioningError):
+    """Another worker holds the job's lease."""
+
+
+class RowConflict(ProvisioningError):
+    """A conditional write met a row that changed, exists already, or is gone."""
+
+
+class RowTooLarge(ProvisioningError):
+    """A row exceeds what Azure Tables takes; refused by both stores so that they behave alike."""
+
+
+class WriteForbidden(ProvisioningError):
+    """A request that would change the other side was attempted in a dry run; it was not sent."""
