@@ -2,14 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from provisioning.model import (
+    Assignment,
+    AssignmentPage,
+    Column,
+    DeltaPage,
+    Member,
+    ObjectType,
+    Record,
+    ServicePrincipal,
+    SourceObject,
+    Write,
+    WriteOutcome,
+)
 from provisioning.rows import Operation, Row
 
 
+class Source(Protocol):
+    """Microsoft Graph. Every call may raise `Unavailable`; nothing ever looks like an empty answer that is not one."""
+
+    async def service_principal(self) -> ServicePrincipal:
+        """The application whose assignments are provisioned. Raises `ConfigError` when it does not exist."""
+
+    async def latest_link(self, kind: ObjectType) -> str:
+        """A delta link that means "from now": nothing is read."""
+
+    async def delta(self, kind: ObjectType, link: str | None) -> DeltaPage:
+        """One page of a delta round; without a link the round begins with everything. Raises `CursorExpired`."""
+
+    async def assignments(self, link: str | None) -> AssignmentPage:
+        """One page of appRoleAssignedTo of the service principal."""
+
+    async def members(self, groups: Collection[str]) -> Mapping[str, tuple[Member, ...] | None]:
+        """The direct members of each group, read to the end; None for a group that does not exist."""
+
+    async def users(self, ids: Collection[str]) -> Mapping[str, SourceObject]:
+        """Present users with the mapped attributes and their manager; those not found are absent."""
+
+    async def groups(self, ids: Collection[str]) -> Mapping[str, SourceObject]:
+        """Present groups with the mapped attributes; those not found are absent."""
+
+    async def grants(self, kind: ObjectType, ids: Collection[str]) -> Mapping[str, tuple[Assignment, ...] | None]:
+        """Each object's own assignments to the application, direct and through groups it is a direct member of: the
+        read that proves a loss of scope. None for an object that does not exist (404); 403 and 5xx raise.
+        """
+
+    async def are_members(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], bool]:
+        """Whether (group, member) holds right now: the read that proves a lost membership."""
+
+    async def deleted(self, kind: ObjectType, ids: Collection[str]) -> frozenset[str]:
+        """Those of the objects that are soft-deleted at present."""
+
+    async def find(self, kind: ObjectType, key: str) -> SourceObject | None:
+        """One object by id, user principal name or display name, for on-demand runs. Raises `ObjectError` when a name
+        is not unique.
+        """
+
+
+class Target(Protocol):
+    """ServiceNow. Every call may raise `Unavailable`; only `write` changes anything."""
+
+    batch_size: int
+    """How many writes the next batch should hold, by the times measured so far."""
+
+    async def dictionary(self) -> Mapping[str, Mapping[str, Column]]:
+        """Columns by table and name, for the tables that mappings use."""
+
+    async def find(
+        self, table: str, field: str, values: Collection[str], fields: Collection[str]
+    ) -> Mapping[str, tuple[Record, ...]]:
+        """Records whose field equals one of the values as ServiceNow compares (ignoring case and accents), grouped
+        by the value asked for; inactive ones included. A value without a hit is absent. Raises `Unavailable` when rows
+        come back that nobody asked for.
+        """
+
+    async def read(self, table: str, sys_ids: Collection[str], fields: Collection[str]) -> Mapping[str, Record]:
+        """Records by sys_id; those that do not exist are absent."""
+
+    async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """The sys_ids of the sys_user_grmember rows of each (group, user) pair, by sys_ids; absent when there is none."""
+
+    async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
+        """One batch; the outcome of each write by its key. What came back without a clear outcome has been read back.
+        Raises `Unavailable` only when no write of the batch took place for certain, else answers `Unsettled` for each
+        write that remains in doubt.
+        """
+
+
 class Store(Protocol):
-    """The state store. Every call may raise `Unavailable`; keys hold no `/ \\ # ?` and no control characters."""
+    """The state store. Every call may raise `Unavailable`; keys hold no slash, backslash, `#`, `?` or control character."""
 
     async def get(self, table: str, partition: str, key: str) -> Row | None: ...
 

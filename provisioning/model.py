@@ -1,0 +1,331 @@
+"""The nouns: what is read from Entra and ServiceNow, what is remembered, decided and done.
+
+Everything here is frozen data without behaviour beyond what follows from its own fields. Nouns that are stored
+are msgspec structs, so that JSON is decoded and checked in one place. This module knows neither side's protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+ObjectType = Literal["user", "group"]
+Lane = Literal["expansions", "removals", "users", "groups", "memberships"]
+
+# --- The source: Microsoft Entra ID ---------------------------------------------------------------
+
+
+class SourceObject(Struct, frozen=True):
+    """A user or group as Graph v1.0 names it. `attributes["manager"]` is {"id": ...}, None for no manager, or
+    absent when the read does not tell (delta reports a manager only when it changed).
+    """
+
+    type: ObjectType
+    id: str
+    attributes: dict[str, Any]
+
+
+class Member(Struct, frozen=True):
+    """A direct member of a group. Only users are provisioned as members; groups matter for nesting."""
+
+    id: str
+    type: Literal["user", "group", "other"]
+
+
+class Upserted(Struct, frozen=True, tag=True):
+    """Delta reports the object's present state; attributes it leaves out were never set."""
+
+    object: SourceObject
+
+
+class Removed(Struct, frozen=True, tag=True):
+    """A tombstone. `permanent` is false while the object can still be restored."""
+
+    type: ObjectType
+    id: str
+    permanent: bool
+
+
+class MembersChanged(Struct, frozen=True, tag=True):
+    """One slice of a group's membership changes; a large group comes in several slices."""
+
+    group: str
+    added: tuple[Member, ...]
+    removed: tuple[str, ...]
+
+
+Change = Upserted | Removed | MembersChanged
+
+
+class DeltaPage(Struct, frozen=True):
+    """One page of a delta round: exactly one of the two links is set."""
+
+    changes: tuple[Change, ...]
+    next_link: str | None
+    delta_link: str | None
+
+
+class Assignment(Struct, frozen=True, array_like=True):
+    """One row of appRoleAssignedTo. The all-zero role is Default Access."""
+
+    principal_id: str
+    principal_type: str
+    role_id: str
+
+
+class AssignmentPage(Struct, frozen=True):
+    assignments: tuple[Assignment, ...]
+    next_link: str | None
+
+
+class AppRole(Struct, frozen=True):
+    id: str
+    value: str | None
+    display_name: str
+    enabled: bool
+
+
+class ServicePrincipal(Struct, frozen=True):
+    id: str
+    app_id: str
+    display_name: str
+    roles: tuple[AppRole, ...]
+
+
+# --- The target: ServiceNow -----------------------------------------------------------------------
+
+Record = Mapping[str, str]
+"""A record as the Table API gives it: every value a string, references as sys_ids, `sys_id` included. A field that
+the integration user may not read is absent."""
+
+
+class Column(Struct, frozen=True):
+    """A column of the instance's dictionary. `reference` is the table that a reference column points to."""
+
+    name: str
+    type: str
+    max_length: int
+    reference: str | None = None
+    read_only: bool = False
+
+
+class InsertRecord(Struct, frozen=True, tag=True):
+    """`key` names the write within its batch; `sys_id` is chosen by us so that a repeat cannot duplicate."""
+
+    key: str
+    table: str
+    sys_id: str
+    fields: dict[str, str]
+
+
+class PatchRecord(Struct, frozen=True, tag=True):
+    key: str
+    table: str
+    sys_id: str
+    fields: dict[str, str]
+
+
+class DeleteRecord(Struct, frozen=True, tag=True):
+    key: str
+    table: str
+    sys_id: str
+
+
+Write = InsertRecord | PatchRecord | DeleteRecord
+
+
+class Written(Struct, frozen=True, tag=True):
+    """The write took place; `record` is what the instance now holds (empty after a deletion)."""
+
+    record: dict[str, str]
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """The instance refused this one write and did not apply it. `code` is Entra's error code. `transient` refusals are
+    worth another try as they are.
+    """
+
+    code: str
+    message: str
+    way_out: str
+    transient: bool = False
+
+
+class Unsettled(Struct, frozen=True, tag=True):
+    """Nobody knows whether the write took place, and reading back did not tell: observe before anything else."""
+
+    reason: str
+
+
+WriteOutcome = Written | Refused | Unsettled
+
+
+# --- What is remembered ---------------------------------------------------------------------------
+
+
+class Escrow(Struct, frozen=True):
+    """A failure that will be tried again. Times are seconds since 1970."""
+
+    code: str
+    message: str
+    since: float
+    attempts: int
+    next_attempt: float
+
+
+class Link(Struct, frozen=True, omit_defaults=True):
+    """What is remembered of one source object: its record in ServiceNow and why it is in scope.
+
+    `grants` holds "role:<app role id>" for each direct assignment and "group:<group id>" for each group in scope
+    that contains the object. `sys_id` is set before the record is created (`intended`), so that a lost reply or a
+    killed process leaves nothing that cannot be found again.
+    """
+
+    type: ObjectType
+    id: str
+    grants: tuple[str, ...] = ()
+    sys_id: str | None = None
+    generation: int = 0
+    match_value: str | None = None
+    origin: Literal["created", "adopted"] | None = None
+    intended: bool = False
+    enabled: bool = False
+    manager: str | None = None
+    written: dict[str, str] = field(default_factory=dict)
+    escrow: Escrow | None = None
+
+    @property
+    def linked(self) -> bool:
+        """True once ServiceNow is known to hold the record."""
+        return self.sys_id is not None and not self.intended
+
+
+class Edge(Struct, frozen=True, omit_defaults=True):
+    """A membership in the source and its row in ServiceNow. `origin` says whether we made or found the row; without
+    `sys_id` the membership waits for its user or its group.
+    """
+
+    group: str
+    member: str
+    sys_id: str | None = None
+    origin: Literal["created", "adopted"] | None = None
+
+
+# --- What is decided ------------------------------------------------------------------------------
+
+
+class Create(Struct, frozen=True, tag=True):
+    sys_id: str
+    generation: int
+    fields: dict[str, str]
+
+
+class Update(Struct, frozen=True, tag=True):
+    """Only the fields that differ; `before` holds what the record had."""
+
+    sys_id: str
+    fields: dict[str, str]
+    before: dict[str, str]
+
+
+class Disable(Struct, frozen=True, tag=True):
+    sys_id: str
+    fields: dict[str, str]
+    before: dict[str, str]
+
+
+class Remove(Struct, frozen=True, tag=True):
+    """Delete the record for good: memberships always, users only where the job says so."""
+
+    sys_id: str
+    before: dict[str, str]
+
+
+class Skip(Struct, frozen=True, tag=True):
+    """Nothing to write. `reason` is Entra's SkipReason."""
+
+    reason: str
+    description: str
+
+
+class Fail(Struct, frozen=True, tag=True):
+    """Cannot be written as things are. `code` is Entra's error code."""
+
+    code: str
+    message: str
+    way_out: str
+
+
+class Defer(Struct, frozen=True, tag=True):
+    """The manager is created earlier in this same plan: come back once that is done."""
+
+    until: str
+
+
+Action = Create | Update | Disable | Remove | Skip | Fail | Defer
+
+
+class ScopeCheck(Struct, frozen=True):
+    """One clause of the scoping answer, named as in Entra's logs (IsActive, Assigned, ...)."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+class Match(Struct, frozen=True):
+    """How the record was found: by `link`, by `attribute`, by the `intent` of an earlier try, or not at all."""
+
+    how: Literal["link", "intent", "attribute", "none"]
+    value: str | None
+    sys_ids: tuple[str, ...] = ()
+
+
+class Missing(Struct, frozen=True):
+    """A reference that cannot be written yet. `wanted` is a source id (manager, member) or a display value."""
+
+    attribute: str
+    wanted: str
+
+
+class Decision(Struct, frozen=True, omit_defaults=True):
+    """What to do with one object, and why. Dry run, guard, journal and on-demand answer read the same one."""
+
+    object: str
+    action: Action
+    scope: tuple[ScopeCheck, ...] = ()
+    match: Match | None = None
+    missing: tuple[Missing, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Pending(Struct, frozen=True, omit_defaults=True):
+    """One row of the plan: a change that was read and not yet settled, and the decision once it is made.
+
+    `grants` maps a grant to True (given) or False (withdrawn). `attributes` is None when the source object has not
+    been read. `decided_at` is in seconds since 1970; `link_etag` is that of the link decided on ("" for no link).
+    """
+
+    object: str
+    lane: Lane
+    attributes: dict[str, Any] | None = None
+    gone: Literal["restorable", "permanent"] | None = None
+    grants: dict[str, bool] = field(default_factory=dict)
+    withdrawn: bool = False
+    decision: Decision | None = None
+    decided_at: float = 0.0
+    link_etag: str = ""
+
+
+def user_key(user_id: str) -> str:
+    return f"user:{user_id}"
+
+
+def group_key(group_id: str) -> str:
+    return f"group:{group_id}"
+
+
+def membership_key(group_id: str, member_id: str) -> str:
+    return f"member:{group_id}:{member_id}"
