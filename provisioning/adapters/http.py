@@ -1,0 +1,121 @@
+"""Transports that both remote sides share: sending again when that is safe, and refusing to write in a dry run.
+
+Each is an httpx transport around another one, so that they nest. What a status means is not known here: once the
+attempts are spent the last answer goes up, and each adapter's own seam turns it into JSON or an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from provisioning.errors import WriteForbidden
+
+MayResend = Callable[[httpx.Request], bool]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PASSING_STATUSES = frozenset({500, 502, 503, 504, 509})
+
+
+def is_idempotent(request: httpx.Request) -> bool:
+    """Whether a repeat does no harm if the first one was carried out. A POST is never resent: its reply may be what
+    was lost.
+    """
+    return request.method in SAFE_METHODS or request.method in {"PUT", "PATCH", "DELETE"}
+
+
+def retry_after(response: httpx.Response, *, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds to wait by the Retry-After header: a whole number, a fraction ("2.128", seen from Graph) or an HTTP date."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        parsed = email.utils.parsedate_tz(text)
+        return max(0.0, email.utils.mktime_tz(parsed) - now()) if parsed else None
+
+
+class RetryTransport(httpx.AsyncBaseTransport):
+    """Sends a request again after 429 (any method: it was not carried out) and, where `may_resend` allows it, after
+    a passing server error or a broken connection.
+
+    Waits as long as Retry-After says, but never longer than `longest_wait` seconds: a longer one goes up at once, so
+    that the cycle can be parked instead of a worker being held.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        may_resend: MayResend = is_idempotent,
+        attempts: int = 4,
+        longest_wait: float = 60.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._inner = inner
+        self._may_resend = may_resend
+        self._attempts = attempts
+        self._longest_wait = longest_wait
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for attempt in range(1, self._attempts):
+            try:
+                response = await self._inner.handle_async_request(request)
+            except httpx.TransportError:
+                if not self._may_resend(request):
+                    raise
+                await self._sleep(self._backoff(attempt))
+                continue
+            wait = self._wait_after(request, response, attempt)
+            if wait is None or wait > self._longest_wait:
+                return response
+            await response.aclose()
+            await self._sleep(wait)
+        return await self._inner.handle_async_request(request)
+
+    def _wait_after(self, request: httpx.Request, response: httpx.Response, attempt: int) -> float | None:
+        """Seconds until the next attempt, or None to accept this answer."""
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS or (
+            response.status_code in PASSING_STATUSES and self._may_resend(request)
+        ):
+            asked = retry_after(response)
+            return self._backoff(attempt) if asked is None else asked
+        return None
+
+    def _backoff(self, attempt: int) -> float:
+        """0.5, 1, 2 ... seconds, each up to half as long again so that workers do not return together."""
+        return float(0.5 * 2 ** (attempt - 1) * (1 + self._jitter() / 2))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class ReadOnlyTransport(httpx.AsyncBaseTransport):
+    """Lets a request pass only when `reads` says that it changes nothing; anything else raises `WriteForbidden`.
+
+    Below everything else, so that no mistake above it can turn a dry run into a write.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, *, reads: Callable[[httpx.Request], bool]) -> None:
+        self._inner = inner
+        self._reads = reads
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self._reads(request):
+            raise WriteForbidden(
+                f"a dry run tried to send {request.method} {request.url.path}; nothing was sent. This is a defect: "
+                "please report it with the command that you ran"
+            )
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
