@@ -1,0 +1,132 @@
+"""What Azure Tables refuses, decided here so that all stores refuse it alike: keys, sizes, transactions.
+
+The emulator accepts rows that the service would not (more than 1 MiB, more than 100 operations), so nothing is left
+to the other side. Sizes are counted as the service counts them, on the JSON text that both stores keep. This module
+knows no store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from provisioning.errors import RowTooLarge
+from provisioning.rows import (
+    MAX_KEY_CHARACTERS,
+    MAX_ROW_BYTES,
+    MAX_TRANSACTION_BYTES,
+    MAX_TRANSACTION_ROWS,
+    Delete,
+    Json,
+    Operation,
+)
+
+MAX_SCAN_ROWS = 1000
+PROPERTY_UNITS = 32_000
+"""UTF-16 units of one property; the service takes 32,768."""
+
+# Row size as the service counts it: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+_ROW_OVERHEAD = 4
+_PROPERTY_OVERHEAD = 8 + 4
+_TIMESTAMP_BYTES = 8 + 2 * len("Timestamp") + 8
+
+# Measured on the requests of azure-data-tables 12.7: below 900 bytes of headers and boundaries for one operation.
+_WIRE_OVERHEAD = 1000
+_WIRE_PROPERTY_OVERHEAD = 60
+_WIRE_KEY_UNIT = 15
+"""One UTF-16 unit of a key: escaped in the body (6 bytes) and percent-encoded in the address (9 bytes)."""
+_WIRE_TEXT_UNIT = 6
+
+
+def check_key(name: str, value: str) -> None:
+    """Refuse what Azure Tables refuses as a key, and the empty key, which no scan would find."""
+    if not 0 < utf16_units(value) <= MAX_KEY_CHARACTERS:
+        raise ValueError(f"{name} has {len(value)} characters; a key has 1 to {MAX_KEY_CHARACTERS}.")
+    for character in value:
+        if character in "/\\#?" or character < " " or "\x7f" <= character <= "\x9f":
+            raise ValueError(f"{name} {value!r} holds {character!r}; encode it before it becomes a key.")
+        if "\ud800" <= character <= "\udfff":
+            raise ValueError(f"{name} {value!r} holds half a surrogate pair; encode it before it becomes a key.")
+
+
+def check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_SCAN_ROWS:
+        raise ValueError(f"A scan of {limit} rows was asked for; it returns 1 to {MAX_SCAN_ROWS}.")
+
+
+def encode_transaction(table: str, partition: str, operations: Sequence[Operation]) -> list[str]:
+    """The JSON text of each operation ("" for a deletion), once the whole transaction is known to be acceptable."""
+    if not 1 <= len(operations) <= MAX_TRANSACTION_ROWS:
+        raise ValueError(f"A transaction of {len(operations)} rows; it takes 1 to {MAX_TRANSACTION_ROWS}.")
+    check_key("partition", partition)
+    seen: set[str] = set()
+    texts: list[str] = []
+    for operation in operations:
+        check_key("key", operation.key)
+        if operation.key in seen:
+            raise ValueError(f"Key {operation.key!r} occurs twice in one transaction; merge the two operations.")
+        seen.add(operation.key)
+        texts.append("" if isinstance(operation, Delete) else encode(operation.data))
+    for operation, text in zip(operations, texts, strict=True):
+        size = row_bytes(partition, operation.key, text)
+        if size > MAX_ROW_BYTES:
+            raise RowTooLarge(
+                f"Row {operation.key!r} of partition {partition!r} in table {table!r} needs {size:,} bytes; "
+                f"Azure Tables takes {MAX_ROW_BYTES:,} (two for each character). Store less in it."
+            )
+    _check_transaction_bytes(table, partition, operations, texts)
+    return texts
+
+
+def encode(data: Json) -> str:
+    """The JSON text of a row. Half surrogate pairs, which no encoding of text can carry, are escaped."""
+    text = json.dumps(dict(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(dict(data), separators=(",", ":"), allow_nan=False)
+    return text
+
+
+def split(text: str) -> Iterator[str]:
+    """Pieces of at most `PROPERTY_UNITS` UTF-16 units; a surrogate pair stays together."""
+    # A text of plain characters has one unit each; otherwise half as many characters are never too many units.
+    step = PROPERTY_UNITS if utf16_units(text) == len(text) else PROPERTY_UNITS // 2
+    for start in range(0, len(text), step):
+        yield text[start : start + step]
+
+
+def row_bytes(partition: str, key: str, text: str) -> int:
+    """The size of a row as Azure Tables counts it: two bytes for each UTF-16 unit, names and types included."""
+    size = _ROW_OVERHEAD + 2 * (utf16_units(partition) + utf16_units(key)) + _TIMESTAMP_BYTES
+    if len(text) <= PROPERTY_UNITS // 2:
+        return size + _PROPERTY_OVERHEAD + 2 * len("d0") + 2 * utf16_units(text)
+    for number, piece in enumerate(split(text)):
+        size += _PROPERTY_OVERHEAD + 2 * len(f"d{number}") + 2 * utf16_units(piece)
+    return size
+
+
+def utf16_units(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _check_transaction_bytes(table: str, partition: str, operations: Sequence[Operation], texts: Sequence[str]) -> None:
+    """Estimate the request from above. The escaped text is only measured where the cheap bound does not settle it."""
+    partition_units = utf16_units(partition)
+    fixed = sum(
+        _WIRE_OVERHEAD
+        + _WIRE_KEY_UNIT * (partition_units + utf16_units(operation.key))
+        + _WIRE_PROPERTY_OVERHEAD * (1 + 2 * len(text) // PROPERTY_UNITS)
+        for operation, text in zip(operations, texts, strict=True)
+    )
+    units = sum(utf16_units(text) for text in texts)
+    if fixed + _WIRE_TEXT_UNIT * units <= MAX_TRANSACTION_BYTES:
+        return
+    size = fixed + sum(len(json.dumps(text)) for text in texts)
+    if size > MAX_TRANSACTION_BYTES:
+        raise RowTooLarge(
+            f"A transaction of {len(operations)} rows on partition {partition!r} of table {table!r} needs up to "
+            f"{size:,} bytes; Azure Tables takes {MAX_TRANSACTION_BYTES:,}. Commit fewer rows at once."
+        )

@@ -1,0 +1,187 @@
+"""The state store in one SQLite file: the embedded default for laptops, tests and large benchmarks.
+
+It offers what Azure Tables offers and refuses what Azure Tables refuses, so that an engine that works here works
+there. It knows nothing of what a row means. Its methods are coroutines for the sake of the port but run to their end
+without a pause: a statement takes microseconds, a commit waits for the disk, and a commit that meets another process
+waits at most `busy_timeout` seconds. A store belongs to the thread that opened it; several processes may share a file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from provisioning.adapters.row_limits import check_key, check_limit, encode_transaction
+from provisioning.errors import ConfigError, RowConflict, Unavailable
+from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
+
+_FORMAT = 1
+
+# A plain rowid table: with WITHOUT ROWID, rows of more than a quarter of a page halve the speed of writing.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (
+    table_name TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    key TEXT NOT NULL,
+    data TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    PRIMARY KEY (table_name, partition, key)
+)
+"""
+_GET = "SELECT key, data, etag FROM rows WHERE table_name = ? AND partition = ? AND key = ?"
+_SCAN = """
+SELECT key, data, etag FROM rows WHERE table_name = ?1 AND partition = ?2 AND key > ?3 AND (?4 IS NULL OR key < ?4)
+ORDER BY key LIMIT ?5
+"""
+_INSERT = "INSERT INTO rows (table_name, partition, key, data, etag) VALUES (?, ?, ?, ?, ?)"
+_PUT = f"{_INSERT} ON CONFLICT DO UPDATE SET data = excluded.data, etag = excluded.etag"
+_REPLACE = "UPDATE rows SET data = ?, etag = ? WHERE table_name = ? AND partition = ? AND key = ? AND etag = ?"
+_DELETE = "DELETE FROM rows WHERE table_name = ? AND partition = ? AND key = ?"
+_DELETE_IF = f"{_DELETE} AND etag = ?"
+
+
+class SqliteStore:
+    """The state store in the file at `path`, or in memory with ":memory:"."""
+
+    def __init__(self, path: str | Path, *, busy_timeout: float = 10.0) -> None:
+        self._path = str(path)
+        # Unique without a write of its own: no two stores share a prefix, and no store uses a number twice.
+        self._etag_prefix = secrets.token_hex(5)
+        self._etag_numbers = itertools.count(1)
+        try:
+            self._connection = sqlite3.connect(self._path, timeout=busy_timeout, isolation_level=None)
+            self._prepare(busy_timeout)
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(
+                f"The state file {self._path!r} cannot be used: {error}. "
+                "Name a file in a folder that exists and can be written, or one that this program has made."
+            ) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        self._connection.close()
+
+    async def get(self, table: str, partition: str, key: str) -> Row | None:
+        check_key("partition", partition)
+        check_key("key", key)
+        with self._translated_errors():
+            found = self._connection.execute(_GET, (table, partition, key)).fetchone()
+        return _row(partition, found) if found else None
+
+    async def get_many(self, table: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
+        rows: dict[tuple[str, str], Row] = {}
+        for partition, key in keys:
+            row = await self.get(table, partition, key)
+            if row is not None:
+                rows[partition, key] = row
+        return rows
+
+    async def scan(
+        self, table: str, partition: str, *, after: str = "", before: str | None = None, limit: int = 1000
+    ) -> Sequence[Row]:
+        check_key("partition", partition)
+        check_limit(limit)
+        with self._translated_errors():
+            found = self._connection.execute(_SCAN, (table, partition, after, before, limit)).fetchall()
+        return [_row(partition, values) for values in found]
+
+    async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
+        texts = encode_transaction(table, partition, operations)
+        with self._translated_errors(), self._transaction():
+            return [
+                self._run(table, partition, operation, text) for operation, text in zip(operations, texts, strict=True)
+            ]
+
+    def _run(self, table: str, partition: str, operation: Operation, text: str) -> str | None:
+        run, where, etag = self._connection.execute, (table, partition, operation.key), self._next_etag()
+        match operation:
+            case Insert():
+                try:
+                    run(_INSERT, (*where, text, etag))
+                except sqlite3.IntegrityError:
+                    raise _conflict(where, "exists already") from None
+            case Put():
+                run(_PUT, (*where, text, etag))
+            case Replace():
+                if not run(_REPLACE, (text, etag, *where, operation.etag)).rowcount:
+                    raise _conflict(where, "was changed or deleted since it was read")
+            case Delete(etag=None):
+                run(_DELETE, where)
+                return None
+            case Delete():
+                if not run(_DELETE_IF, (*where, operation.etag)).rowcount:
+                    raise _conflict(where, "was changed or deleted since it was read")
+                return None
+        return etag
+
+    def _next_etag(self) -> str:
+        return f"{self._etag_prefix}-{next(self._etag_numbers)}"
+
+    def _prepare(self, busy_timeout: float) -> None:
+        deadline = time.monotonic() + busy_timeout
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                # The change to WAL does not honour the busy timeout when two processes open a new file together.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        self._connection.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            found: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, _FORMAT):
+                raise ConfigError(
+                    f"The state file {self._path!r} has format {found}; this version reads format {_FORMAT}. "
+                    "Use the version of this program that wrote it, or another file."
+                )
+            self._connection.execute(_SCHEMA)
+            self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        # IMMEDIATE takes the write lock at once, where waiting for it is possible; later it would be refused.
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                f"The state file {self._path!r} did not answer: {error} ({error.sqlite_errorname}). "
+                "Check for another process that holds it, for space on the disk and for rights to write."
+            ) from error
+
+
+def _row(partition: str, values: tuple[str, str, str]) -> Row:
+    key, data, etag = values
+    return Row(partition, key, json.loads(data), etag)
+
+
+def _conflict(where: tuple[str, str, str], reason: str) -> RowConflict:
+    table, partition, key = where
+    return RowConflict(f"Row {key!r} of partition {partition!r} in table {table!r} {reason}. Read it again.")
