@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from provisioning.adapters.row_limits import check_limit, encode_transaction
+from provisioning.adapters.row_limits import check_limit, encode_transaction, key_bytes
 from provisioning.errors import RowConflict
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
@@ -76,9 +76,10 @@ class OverlayStore:
             written = await self._scratch.scan(table, partition, after=after, before=before, limit=limit)
             # A full page says nothing of the keys behind its end: what lies there waits for the next round.
             ends = [page[-1].key for page in (read, written) if len(page) == limit]
-            end = min(ends, default=None)
-            merged = {row.key: row for row in (*read, *written) if end is None or row.key <= end}
-            rows += [merged[key] for key in sorted(merged) if not _is_deleted(merged[key])]
+            end = min(ends, default=None, key=key_bytes)
+            merged = {row.key: row for row in (*read, *written)}
+            inside = [key for key in merged if end is None or key_bytes(key) <= key_bytes(end)]
+            rows += [merged[key] for key in sorted(inside, key=key_bytes) if not _is_deleted(merged[key])]
             if end is None or len(rows) >= limit:
                 return rows[:limit]
             after = end

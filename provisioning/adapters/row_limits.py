@@ -49,6 +49,23 @@ def check_key(name: str, value: str) -> None:
             raise ValueError(f"{name} {value!r} holds half a surrogate pair; encode it before it becomes a key.")
 
 
+def key_bytes(key: str) -> bytes:
+    """Bytes that compare as Azure Tables orders keys, which is by UTF-16 unit: U+1F600 stands before U+FF21.
+
+    They are UTF-8, but for characters beyond U+FFFF, which are written as their two halves.
+    """
+    if not key.isascii():
+        units = key.encode("utf-16-be", "surrogatepass")
+        key = "".join(chr(int.from_bytes(units[at : at + 2])) for at in range(0, len(units), 2))
+    return key.encode("utf-8", "surrogatepass")
+
+
+def key_text(raw: bytes) -> str:
+    """The key that `key_bytes` wrote."""
+    text = raw.decode("utf-8", "surrogatepass")
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
 def check_limit(limit: int) -> None:
     if not 1 <= limit <= MAX_SCAN_ROWS:
         raise ValueError(f"A scan of {limit} rows was asked for; it returns 1 to {MAX_SCAN_ROWS}.")

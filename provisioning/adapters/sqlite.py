@@ -19,18 +19,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from provisioning.adapters.row_limits import check_key, check_limit, encode_transaction
+from provisioning.adapters.row_limits import check_key, check_limit, encode_transaction, key_bytes, key_text
 from provisioning.errors import ConfigError, RowConflict, Unavailable
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 _FORMAT = 1
 
-# A plain rowid table: with WITHOUT ROWID, rows of more than a quarter of a page halve the speed of writing.
+# A plain rowid table: WITHOUT ROWID halves the speed of writing. Keys are bytes in the order of Azure Tables.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
     table_name TEXT NOT NULL,
     partition TEXT NOT NULL,
-    key TEXT NOT NULL,
+    key BLOB NOT NULL,
     data TEXT NOT NULL,
     etag TEXT NOT NULL,
     PRIMARY KEY (table_name, partition, key)
@@ -80,7 +80,7 @@ class SqliteStore:
         check_key("partition", partition)
         check_key("key", key)
         with self._translated_errors():
-            found = self._connection.execute(_GET, (table, partition, key)).fetchone()
+            found = self._connection.execute(_GET, (table, partition, key_bytes(key))).fetchone()
         return _row(partition, found) if found else None
 
     async def get_many(self, table: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
@@ -96,8 +96,9 @@ class SqliteStore:
     ) -> Sequence[Row]:
         check_key("partition", partition)
         check_limit(limit)
+        end = None if before is None else key_bytes(before)
         with self._translated_errors():
-            found = self._connection.execute(_SCAN, (table, partition, after, before, limit)).fetchall()
+            found = self._connection.execute(_SCAN, (table, partition, key_bytes(after), end, limit)).fetchall()
         return [_row(partition, values) for values in found]
 
     async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
@@ -108,24 +109,25 @@ class SqliteStore:
             ]
 
     def _run(self, table: str, partition: str, operation: Operation, text: str) -> str | None:
-        run, where, etag = self._connection.execute, (table, partition, operation.key), self._next_etag()
+        run, etag = self._connection.execute, self._next_etag()
+        where = (table, partition, key_bytes(operation.key))
         match operation:
             case Insert():
                 try:
                     run(_INSERT, (*where, text, etag))
                 except sqlite3.IntegrityError:
-                    raise _conflict(where, "exists already") from None
+                    raise _conflict(table, partition, operation.key, "exists already") from None
             case Put():
                 run(_PUT, (*where, text, etag))
             case Replace():
                 if not run(_REPLACE, (text, etag, *where, operation.etag)).rowcount:
-                    raise _conflict(where, "was changed or deleted since it was read")
+                    raise _conflict(table, partition, operation.key, "was changed or deleted since it was read")
             case Delete(etag=None):
                 run(_DELETE, where)
                 return None
             case Delete():
                 if not run(_DELETE_IF, (*where, operation.etag)).rowcount:
-                    raise _conflict(where, "was changed or deleted since it was read")
+                    raise _conflict(table, partition, operation.key, "was changed or deleted since it was read")
                 return None
         return etag
 
@@ -177,11 +179,10 @@ class SqliteStore:
             ) from error
 
 
-def _row(partition: str, values: tuple[str, str, str]) -> Row:
+def _row(partition: str, values: tuple[bytes, str, str]) -> Row:
     key, data, etag = values
-    return Row(partition, key, json.loads(data), etag)
+    return Row(partition, key_text(key), json.loads(data), etag)
 
 
-def _conflict(where: tuple[str, str, str], reason: str) -> RowConflict:
-    table, partition, key = where
+def _conflict(table: str, partition: str, key: str, reason: str) -> RowConflict:
     return RowConflict(f"Row {key!r} of partition {partition!r} in table {table!r} {reason}. Read it again.")
