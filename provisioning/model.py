@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 ObjectType = Literal["user", "group"]
-Lane = Literal["expansions", "removals", "users", "groups", "memberships"]
+Lane = Literal["removals", "users", "groups", "memberships"]
 
 # --- The source: Microsoft Entra ID ---------------------------------------------------------------
 
@@ -34,13 +34,13 @@ class Member(Struct, frozen=True):
     type: Literal["user", "group", "other"]
 
 
-class Upserted(Struct, frozen=True, tag=True):
+class Upserted(Struct, frozen=True):
     """Delta reports the object's present state; attributes it leaves out were never set."""
 
     object: SourceObject
 
 
-class Removed(Struct, frozen=True, tag=True):
+class Removed(Struct, frozen=True):
     """A tombstone. `permanent` is false while the object can still be restored."""
 
     type: ObjectType
@@ -48,7 +48,7 @@ class Removed(Struct, frozen=True, tag=True):
     permanent: bool
 
 
-class MembersChanged(Struct, frozen=True, tag=True):
+class MembersChanged(Struct, frozen=True):
     """One slice of a group's membership changes; a large group comes in several slices."""
 
     group: str
@@ -180,7 +180,9 @@ class Link(Struct, frozen=True, omit_defaults=True):
 
     `grants` holds "role:<app role id>" for each direct assignment and "group:<group id>" for each group in scope
     that contains the object. `sys_id` is set before the record is created (`intended`), so that a lost reply or a
-    killed process leaves nothing that cannot be found again.
+    killed process leaves nothing that cannot be found again. `written` holds the values last sent, `altered` what
+    the instance made of those that it did not store as sent (cut, refused as a choice, dropped by an ACL): both
+    unchanged means that sending them again would change nothing.
     """
 
     type: ObjectType
@@ -194,6 +196,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     enabled: bool = False
     manager: str | None = None
     written: dict[str, str] = field(default_factory=dict)
+    altered: dict[str, str] = field(default_factory=dict)
     escrow: Escrow | None = None
 
     @property
@@ -258,13 +261,7 @@ class Fail(Struct, frozen=True, tag=True):
     way_out: str
 
 
-class Defer(Struct, frozen=True, tag=True):
-    """The manager is created earlier in this same plan: come back once that is done."""
-
-    until: str
-
-
-Action = Create | Update | Disable | Remove | Skip | Fail | Defer
+Action = Create | Update | Disable | Remove | Skip | Fail
 
 
 class ScopeCheck(Struct, frozen=True):
@@ -291,13 +288,22 @@ class Missing(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, omit_defaults=True):
-    """What to do with one object, and why. Dry run, guard, journal and on-demand answer read the same one."""
+    """What to do with one object, and why. Dry run, guard, journal and on-demand answer read the same one.
+
+    `awaits` maps a column to the source id that it refers to, for objects that this same plan creates: the reference
+    is added when they exist. `grants` is the object's scope after the change, `manager` its manager's source id.
+    """
 
     object: str
     action: Action
+    name: str = ""
     scope: tuple[ScopeCheck, ...] = ()
     match: Match | None = None
     missing: tuple[Missing, ...] = ()
+    awaits: dict[str, str] = field(default_factory=dict)
+    grants: tuple[str, ...] = ()
+    manager: str | None = None
+    recheck: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -305,7 +311,9 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     """One row of the plan: a change that was read and not yet settled, and the decision once it is made.
 
     `grants` maps a grant to True (given) or False (withdrawn). `attributes` is None when the source object has not
-    been read. `decided_at` is in seconds since 1970; `link_etag` is that of the link decided on ("" for no link).
+    been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a loss
+    that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group. `withdrawn`
+    is a membership that ended. `decided_at` is in seconds since 1970; `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -314,6 +322,9 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     gone: Literal["restorable", "permanent"] | None = None
     grants: dict[str, bool] = field(default_factory=dict)
     withdrawn: bool = False
+    refresh: bool = False
+    unproven: bool = False
+    expand: bool = False
     decision: Decision | None = None
     decided_at: float = 0.0
     link_etag: str = ""

@@ -1,0 +1,75 @@
+"""The decision for one membership: add, remove, adopt or wait. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.model import Create, Decision, Edge, Link, Match, Missing, Remove, Skip
+
+REMOVED = "the membership ended"
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipSeen:
+    """What was observed of one membership. `rows` are the sys_ids of its rows in ServiceNow; `group_in_scope` and
+    `wanted` say what the source says now. An end that is `planned` is created by this same plan.
+    """
+
+    key: str
+    group_id: str
+    member_id: str
+    wanted: bool
+    group: Link | None
+    member: Link | None
+    group_planned: bool
+    member_planned: bool
+    edge: Edge | None
+    rows: tuple[str, ...]
+    candidate_sys_id: str
+
+
+def decide_membership(seen: MembershipSeen) -> Decision:
+    """Only a membership that we made or found with the group under our care is ever removed."""
+    return _decide_add(seen) if seen.wanted else _decide_remove(seen)
+
+
+def _decide_add(seen: MembershipSeen) -> Decision:
+    group = _sys_id(seen.group)
+    member = _sys_id(seen.member)
+    if group is None or member is None:
+        awaits = {}
+        missing = []
+        for column, source_id, planned, sys_id in (
+            ("group", seen.group_id, seen.group_planned, group),
+            ("user", seen.member_id, seen.member_planned, member),
+        ):
+            if sys_id is None and planned:
+                awaits[column] = source_id
+            elif sys_id is None:
+                missing.append(Missing(column, source_id))
+        if missing:
+            skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
+            return Decision(seen.key, skip, match=Match("none", None), missing=tuple(missing))
+        return Decision(seen.key, _create(seen, group, member), match=Match("none", None), awaits=awaits)
+    if seen.rows:
+        skip = Skip("RedundantExport", "the user is a member already")
+        return Decision(seen.key, skip, match=Match("attribute", None, seen.rows))
+    return Decision(seen.key, _create(seen, group, member), match=Match("none", None))
+
+
+def _create(seen: MembershipSeen, group: str | None, member: str | None) -> Create:
+    ends = {"group": group, "user": member}
+    return Create(seen.candidate_sys_id, 0, {column: end for column, end in ends.items() if end is not None})
+
+
+def _decide_remove(seen: MembershipSeen) -> Decision:
+    edge = seen.edge
+    if edge is None or edge.sys_id is None or not seen.rows:
+        return Decision(seen.key, Skip("RedundantExport", f"{REMOVED}; ServiceNow holds none of ours"))
+    before = {"group": _sys_id(seen.group) or "", "user": _sys_id(seen.member) or ""}
+    sys_id = edge.sys_id if edge.sys_id in seen.rows else seen.rows[0]
+    return Decision(seen.key, Remove(sys_id, before), match=Match("link", None, seen.rows))
+
+
+def _sys_id(link: Link | None) -> str | None:
+    return link.sys_id if link is not None and link.linked else None
