@@ -1,0 +1,177 @@
+"""`/_emulator`: what a test or a demonstration does behind the instance's back, without credentials and never counted.
+Work as another person, faults, capacity, access, options, counts. Each handler is one call of the state object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.emulators.servicenow.errors import Refusal
+from tests.emulators.servicenow.rate_rule import RateRule
+from tests.emulators.servicenow.seed import seed_instance
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+
+    from tests.emulators.servicenow.state import Instance
+
+Body = dict[str, Any]
+Handler = Callable[["HttpRequest", Body], Any]
+
+
+def control_routes(instance: Instance) -> list[Route]:
+    control = _Control(instance)
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/", control.overview),
+        ("POST", "/reset", control.reset),
+        ("POST", "/seed", control.seed),
+        ("GET", "/counts", control.counts),
+        ("DELETE", "/counts", control.forget_counts),
+        ("GET", "/records/{table}", control.records),
+        ("POST", "/records/{table}", control.insert),
+        ("PATCH", "/records/{table}/{sys_id}", control.update),
+        ("DELETE", "/records/{table}/{sys_id}", control.delete),
+        ("POST", "/columns/{table}", control.add_column),
+        ("GET", "/capacity", control.capacity),
+        ("PUT", "/capacity", control.set_capacity),
+        ("PUT", "/service-times", control.set_times),
+        ("PUT", "/rate-rule", control.set_rate_rule),
+        ("GET", "/faults", control.faults),
+        ("POST", "/faults", control.add_fault),
+        ("DELETE", "/faults", control.clear_faults),
+        ("PATCH", "/switches", control.set_switches),
+        ("PATCH", "/access", control.set_access),
+        ("PUT", "/properties", control.set_properties),
+        ("PUT", "/credentials", control.set_credentials),
+        ("PUT", "/oauth-clients", control.set_client),
+        ("DELETE", "/tokens", control.revoke_tokens),
+    ]
+    return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
+
+
+def _endpoint(handler: Handler) -> Callable[[HttpRequest], Awaitable[Response]]:
+    async def endpoint(request: HttpRequest) -> Response:
+        try:
+            body = await request.json() if await request.body() else {}
+            return JSONResponse(handler(request, body))
+        except Refusal as error:
+            return JSONResponse({"error": str(error)}, error.status)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    return endpoint
+
+
+class _Control:
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    def overview(self, _request: HttpRequest, _body: Body) -> Body:
+        instance = self._instance
+        return {
+            "records": {name: instance.count(name) for name in instance.dictionary},
+            "capacity": instance.capacity.measures(),
+            "switches": dataclasses.asdict(instance.switches),
+            "scripts": instance.scripts,
+            "recent": list(instance.recent),
+        }
+
+    def reset(self, _request: HttpRequest, _body: Body) -> Body:
+        self._instance.reset()
+        return {}
+
+    def seed(self, _request: HttpRequest, body: Body) -> Body:
+        seed_instance(self._instance, **body)
+        return {}
+
+    def counts(self, _request: HttpRequest, _body: Body) -> Body:
+        statuses = {str(status): number for status, number in self._instance.statuses.items()}
+        return {"requests": dict(self._instance.counts), "statuses": statuses}
+
+    def forget_counts(self, _request: HttpRequest, _body: Body) -> Body:
+        self._instance.counts.clear()
+        self._instance.statuses.clear()
+        return {}
+
+    def records(self, request: HttpRequest, _body: Body) -> Any:
+        return self._instance.rows(request.path_params["table"], request.query_params.get("query", ""))
+
+    def insert(self, request: HttpRequest, body: Body) -> Body:
+        by = body.pop("by", "another.person")
+        return self._instance.insert(request.path_params["table"], body.get("fields", body), by=by)
+
+    def update(self, request: HttpRequest, body: Body) -> Body:
+        by = body.pop("by", "another.person")
+        table, sys_id = request.path_params["table"], request.path_params["sys_id"]
+        return self._instance.update(table, sys_id, body.get("fields", body), by=by)
+
+    def delete(self, request: HttpRequest, _body: Body) -> Body:
+        self._instance.delete(request.path_params["table"], request.path_params["sys_id"])
+        return {}
+
+    def add_column(self, request: HttpRequest, body: Body) -> Body:
+        self._instance.add_column(request.path_params["table"], **body)
+        return {}
+
+    def capacity(self, _request: HttpRequest, _body: Body) -> Body:
+        return self._instance.capacity.measures()
+
+    def set_capacity(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.capacity.set(**body)
+        return self._instance.capacity.measures()
+
+    def set_times(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.capacity.set_times(**body)
+        return self._instance.capacity.measures()
+
+    def set_rate_rule(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.rate_rule = RateRule(**body) if body else None
+        return {}
+
+    def faults(self, _request: HttpRequest, _body: Body) -> Any:
+        return [dataclasses.asdict(fault) for fault in self._instance.faults.planned]
+
+    def add_fault(self, _request: HttpRequest, body: Body) -> Body:
+        return dataclasses.asdict(self._instance.faults.add(**body))
+
+    def clear_faults(self, _request: HttpRequest, _body: Body) -> Body:
+        self._instance.faults.clear()
+        return {}
+
+    def set_switches(self, _request: HttpRequest, body: Body) -> Body:
+        for name, value in body.items():
+            setattr(self._instance.switches, name, value)
+        return dataclasses.asdict(self._instance.switches)
+
+    def set_access(self, _request: HttpRequest, body: Body) -> Body:
+        access = self._instance.access
+        for name, value in body.items():
+            present = getattr(access, name)
+            if isinstance(present, set):
+                setattr(access, name, set(value))
+            else:
+                present.clear()
+                present.update({k: v if isinstance(v, str) else set(v) for k, v in value.items()})
+        return {}
+
+    def set_properties(self, _request: HttpRequest, body: Body) -> Body:
+        for name, value in body.items():
+            self._instance.set_property(name, value)
+        return {}
+
+    def set_credentials(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.accounts.passwords.update(body)
+        return {}
+
+    def set_client(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.accounts.add_client(**body)
+        return {}
+
+    def revoke_tokens(self, _request: HttpRequest, _body: Body) -> Body:
+        self._instance.accounts.revoke_tokens()
+        return {}

@@ -1,0 +1,165 @@
+"""The Table API on one request: windows over lists before access rules, single records, and the four writes. Turns
+requests into calls of the instance and rows into answers; knows no transport, no faults and no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tests.emulators.servicenow import errors
+from tests.emulators.servicenow.dictionary import Table
+from tests.emulators.servicenow.messages import Reply, Request, encode, result
+from tests.emulators.servicenow.parameters import Parameters, link_header, parameters
+from tests.emulators.servicenow.query import EVERYTHING, Condition, Query, parse
+from tests.emulators.servicenow.rows import Row
+
+if TYPE_CHECKING:
+    from tests.emulators.servicenow.routes import Route
+    from tests.emulators.servicenow.state import Instance
+
+
+def answer(instance: Instance, request: Request, route: Route) -> Reply:
+    definition = instance.table(route.table)
+    view = parameters(request.query)
+    match request.method, bool(route.sys_id):
+        case "GET" | "HEAD", True:
+            reply = _one(instance, definition, route.sys_id, view)
+        case "GET" | "HEAD", False:
+            reply = _list(instance, request, definition, view, route)
+        case "POST", False:
+            reply = _insert(instance, request, definition, view)
+        case "PUT" | "PATCH", True:
+            reply = _update(instance, request, definition, route.sys_id, view)
+        case "DELETE", True:
+            reply = _delete(instance, definition, route.sys_id)
+        case _:
+            raise errors.method_not_supported()
+    if request.method == "HEAD":
+        reply.body = b""
+    return reply
+
+
+def _one(instance: Instance, definition: Table, sys_id: str, view: Parameters) -> Reply:
+    row = _visible(instance, definition, sys_id)
+    return result(200, instance.rendering.record(definition.name, row, view))
+
+
+def _list(instance: Instance, request: Request, definition: Table, view: Parameters, route: Route) -> Reply:
+    table = definition.name
+    if table in instance.access.no_query:
+        raise errors.may_not_query()
+    selection = instance.evaluation.select(table, _query(definition, view, instance))
+    by_key = instance.data(table).by_key
+    window = [by_key[key] for key in selection.window(view.offset, view.limit)]
+    headers: list[tuple[str, str]] = []
+    # "X-Total-Count counts before ACLs too"; under sysparm_no_count one vendor measured the window's size.
+    total = len(selection) if view.count or instance.switches.no_count == "exact" else len(window)
+    if view.count or instance.switches.no_count != "absent":
+        headers.append(("X-Total-Count", str(total)))
+    if view.pagination_header and (link := link_header(instance.url + request.path, request.query, view, total)):
+        headers.append(("Link", link))
+    if hidden := instance.access.hidden_rows.get(table):
+        window = [row for row in window if not instance.evaluation.matches(table, parse(hidden), row)]
+    if not window and route.version == "v1":
+        raise errors.no_record()
+    render = instance.rendering.record
+    return result(200, [render(table, row, view) for row in window], headers)
+
+
+def _insert(instance: Instance, request: Request, definition: Table, view: Parameters) -> Reply:
+    table = definition.name
+    fields = _written(instance, request, definition, view)
+    if table in instance.access.no_insert:
+        raise errors.acl("Insert")
+    row = instance.insert_row(table, fields, request.user)
+    return _stored(201, instance, request, definition, row, view)
+
+
+def _update(instance: Instance, request: Request, definition: Table, sys_id: str, view: Parameters) -> Reply:
+    table = definition.name
+    fields = _written(instance, request, definition, view)
+    _visible(instance, definition, sys_id)
+    if table in instance.access.no_update:
+        raise errors.acl("Update")
+    row = instance.update_row(table, sys_id, fields, request.user)
+    return _stored(200, instance, request, definition, row, view)
+
+
+def _delete(instance: Instance, definition: Table, sys_id: str) -> Reply:
+    _visible(instance, definition, sys_id)
+    if definition.name in instance.access.no_delete:
+        raise errors.acl("Delete")
+    instance.delete(definition.name, sys_id)
+    return Reply(204)
+
+
+def _stored(status: int, instance: Instance, request: Request, definition: Table, row: Row, view: Parameters) -> Reply:
+    headers = []
+    if status == 201:
+        headers.append(("Location", f"{instance.url}/api/now/table/{definition.name}/{row['sys_id']}"))
+    if request.headers.get("x-no-response-body", "").lower() == "true":
+        return Reply(status, b"", headers)
+    return Reply(status, encode({"result": instance.rendering.record(definition.name, row, view)}), headers)
+
+
+def _visible(instance: Instance, definition: Table, sys_id: str) -> Row:
+    row = instance.row(definition.name, sys_id)
+    hidden = instance.access.hidden_rows.get(definition.name)
+    if row is None or (hidden and instance.evaluation.matches(definition.name, parse(hidden), row)):
+        raise errors.no_record()
+    return row
+
+
+def _written(instance: Instance, request: Request, definition: Table, view: Parameters) -> Mapping[str, Any]:
+    """The fields of the body without those that an access rule or a fault keeps from being written: silently."""
+    content_type = request.headers.get("content-type", "")
+    if not content_type:
+        raise errors.unreadable("Content-Type is missing")
+    if "json" not in content_type:
+        raise errors.Refusal(415, "Unsupported Media Type", content_type)
+    fields = request.fields()
+    if guarded := instance.access.unwritable.get(definition.name):
+        fields = {name: value for name, value in fields.items() if name not in guarded}
+    if request.withheld:
+        fields = {name: value for name, value in fields.items() if name not in request.withheld}
+    return _by_display(instance, definition, fields) if view.input_display else fields
+
+
+def _by_display(instance: Instance, definition: Table, fields: dict[str, Any]) -> dict[str, Any]:
+    """sysparm_input_display_value: a reference by the display name of its target, a choice by its label."""
+    meant = dict(fields)
+    for name, value in fields.items():
+        column = definition.columns.get(name)
+        if column is None or not isinstance(value, str) or not value:
+            continue
+        if target := definition.references.get(name):
+            shown = instance.dictionary[target].display if target in instance.dictionary else ""
+            found = _named(instance, target, shown, value) if shown else []
+            if found:
+                meant[name] = instance.data(target).by_key[found[0]]["sys_id"]
+            elif instance.row(target, value) is None:
+                meant[name] = ""
+        elif column.choices:
+            meant[name] = next((v for v, label in column.choices.items() if label == value), value)
+    return meant
+
+
+def _named(instance: Instance, table: str, display: str, value: str) -> list[str]:
+    return instance.evaluation.select(table, Query((((Condition(display, "=", value),),),))).window(0, 1)
+
+
+def _query(definition: Table, view: Parameters, instance: Instance) -> Query:
+    """sysparm_query excludes plain field=value pairs; those accept a display value as well."""
+    if view.query is not None:
+        return parse(view.query) if view.query else EVERYTHING
+    if not view.pairs:
+        return EVERYTHING
+    clauses = []
+    for field, value in view.pairs:
+        clause = [Condition(field, "=", value)]
+        target = definition.references.get(field)
+        if value and target in instance.dictionary and instance.dictionary[target].display:
+            clause.append(Condition(f"{field}.{instance.dictionary[target].display}", "=", value))
+        clauses.append(tuple(clause))
+    return Query((tuple(clauses),))
