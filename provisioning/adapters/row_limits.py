@@ -1,7 +1,7 @@
 """What Azure Tables refuses, decided here so that all stores refuse it alike: keys, sizes, transactions.
 
-The emulator accepts rows that the service would not (more than 1 MiB, more than 100 operations), so nothing is left
-to the other side. Sizes are counted as the service counts them, on the JSON text that both stores keep. This module
+Azurite counts sizes in another way than the service and breaks on more than 100 operations, so nothing is left to the
+other side. Sizes are counted as the service counts them, on the JSON text that both stores keep. This module
 knows no store.
 """
 
