@@ -281,10 +281,11 @@ class Match(Struct, frozen=True):
 
 
 class Missing(Struct, frozen=True):
-    """A reference that cannot be written yet. `wanted` is a source id (manager, member) or a display value."""
+    """A reference that cannot be written yet. `wanted` is a source id, or the display value of a record of `table`."""
 
     attribute: str
     wanted: str
+    table: str | None = None
 
 
 class Decision(Struct, frozen=True, omit_defaults=True):

@@ -22,7 +22,7 @@ from provisioning.rows import Operation, Row
 
 
 class Source(Protocol):
-    """Microsoft Graph. Every call may raise `Unavailable`; nothing ever looks like an empty answer that is not one."""
+    """Microsoft Graph. Every call may raise `Unavailable`; a failure never looks like an empty answer."""
 
     async def service_principal(self) -> ServicePrincipal:
         """The application whose assignments are provisioned. Raises `ConfigError` when it does not exist."""
@@ -83,7 +83,7 @@ class Target(Protocol):
         """Records by sys_id; those that do not exist are absent."""
 
     async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
-        """The sys_ids of the sys_user_grmember rows of each (group, user) pair, by sys_ids; absent when there is none."""
+        """The sys_ids of the sys_user_grmember rows of each (group sys_id, user sys_id); absent when there is none."""
 
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """One batch; the outcome of each write by its key. What came back without a clear outcome has been read back.
@@ -93,7 +93,7 @@ class Target(Protocol):
 
 
 class Store(Protocol):
-    """The state store. Every call may raise `Unavailable`; keys hold no slash, backslash, `#`, `?` or control character."""
+    """The state store. Every call may raise `Unavailable`. No key holds a slash, backslash, `#` or `?`."""
 
     async def get(self, table: str, partition: str, key: str) -> Row | None: ...
 

@@ -173,7 +173,7 @@ def _resolve(seen: Seen, desired: Desired) -> tuple[dict[str, str], tuple[Missin
         if column in seen.resolved:
             fields[column] = seen.resolved[column]
         else:
-            missing.append(Missing(column, reference.value))
+            missing.append(Missing(column, reference.value, reference.table))
     for column, source_id in desired.people.items():
         person = seen.people.get(source_id)
         if person is not None and person.sys_id is not None:

@@ -1,0 +1,250 @@
+"""The cycle as a pure state machine: `advance(progress, results, now)` says which steps come next.
+
+    tokens -> groups -> assignments -> compare -> users -> waiting -> sweep      collect
+    -> decide groups -> decide people -> decide memberships                     observe and decide
+    -> review -> act removals -> act users -> act groups -> act memberships     review and act
+    -> finish
+
+While acting takes long, every tick of the schedule sends the cycle through collect again: newer rows supersede older
+ones and removals go first. No await, no clock, no store here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from msgspec.structs import replace
+
+from provisioning.engine.keys import BINS, add_counts, ranges
+from provisioning.engine.progress import (
+    Act,
+    CompareAssignments,
+    Decide,
+    Failure,
+    Finish,
+    OpenTokens,
+    Phase,
+    Progress,
+    ReadAssignments,
+    ReadDelta,
+    Review,
+    StageWaiting,
+    Step,
+    StepResult,
+    Sweep,
+)
+from provisioning.model import Lane, ObjectType
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+ACTING: dict[Phase, Lane] = {
+    "act removals": "removals",
+    "act users": "users",
+    "act groups": "groups",
+    "act memberships": "memberships",
+}
+DECIDING: dict[Phase, tuple[Lane, ...]] = {
+    "decide groups": ("groups",),
+    "decide people": ("removals", "users"),
+    "decide memberships": ("memberships",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once. `slots` are granted by the ServiceNow budget; `interval` is the job's schedule in seconds."""
+
+    slots: int = 2
+    parallel: int = 4
+    chunk: int = 1000
+    group_chunk: int = 40
+    interval: float = 2400.0
+    tries: int = 6
+    longest_backoff: float = 300.0
+
+
+def begin(
+    cycle: str, now: float, *, everyone: bool, dry_run: bool, watermarks: dict[str, str], generation: str
+) -> Progress:
+    """A new cycle: incremental when both watermarks are there, else initial."""
+    complete = {"user", "group"} <= watermarks.keys()
+    return Progress(
+        cycle=cycle,
+        kind="incremental" if complete else "initial",
+        began=now,
+        collected=now,
+        everyone=everyone,
+        dry_run=dry_run,
+        watermarks=watermarks if complete else {},
+        generation=generation,
+    )
+
+
+def advance(progress: Progress, results: Sequence[StepResult], now: float, pace: Pace) -> Progress:
+    """The progress after the results of the steps in flight (in their order), with the next steps in flight.
+
+    A progress without steps in flight has finished, has halted, or waits until `retry_at`.
+    """
+    for step, result in zip(progress.steps, results, strict=True):
+        progress = _apply(progress, step, result, now, pace)
+    progress = replace(progress, steps=(), round=progress.round + 1)
+    if progress.finished or progress.halted is not None or progress.retry_at > now:
+        return progress
+    if progress.phase in ACTING and now - progress.collected >= pace.interval:
+        progress = _collect_again(progress, now)
+    entered = bool(progress.todo)
+    while not entered:
+        progress = _enter_next(progress, pace)
+        entered = bool(progress.todo) or progress.finished
+    return _give_out(progress, pace)
+
+
+def _give_out(progress: Progress, pace: Pace) -> Progress:
+    lane = ACTING.get(progress.phase)
+    width = pace.slots if lane else pace.parallel
+    steps, todo = progress.todo[:width], progress.todo[width:]
+    if lane and len(steps) < pace.slots:
+        steps = tuple(_share(step, position, len(steps), pace.slots) for position, step in enumerate(steps))
+    return replace(progress, steps=steps, todo=todo)
+
+
+def _share(step: Step, position: int, steps: int, slots: int) -> Step:
+    """Slots that would stay idle go to the steps at the front."""
+    if not isinstance(step, Act):
+        return step
+    return replace(step, slots=slots // steps + (1 if position < slots % steps else 0))
+
+
+def _apply(progress: Progress, step: Step, result: StepResult, now: float, pace: Pace) -> Progress:
+    progress = replace(
+        progress,
+        bins=add_counts(progress.bins, result.staged),
+        decided=add_counts(progress.decided, result.decided),
+        counts=add_counts(progress.counts, result.counts),
+        watermarks={**progress.watermarks, **result.watermarks},
+        held=result.held or progress.held,
+    )
+    if result.failure is not None:
+        return _after_failure(progress, step, result.failure, now, pace)
+    progress = replace(progress, failures=0, retry_at=0.0)
+    if result.follow_up is not None:
+        progress = replace(progress, todo=(result.follow_up, *progress.todo))
+    match step:
+        case CompareAssignments(old=old, new=new):
+            return replace(progress, generation=new, discard=old)
+        case Act():
+            progress = replace(progress, wave_done=progress.wave_done + result.done)
+            if result.deferred:
+                again = replace(step, rows=result.deferred, after="", slots=1)
+                return replace(progress, later=(*progress.later, again))
+            return progress
+        case Finish():
+            return replace(progress, finished=True)
+        case _:
+            return progress
+
+
+def _after_failure(progress: Progress, step: Step, failure: Failure, now: float, pace: Pace) -> Progress:
+    if failure.expired:
+        return replace(progress, kind="initial", phase="begin", watermarks={}, swept=False, todo=(), later=())
+    failures = progress.failures + 1
+    progress = replace(progress, todo=(step, *progress.todo), failures=failures)
+    if failure.halts or failures >= pace.tries:
+        return replace(progress, halted=failure)
+    pause = max(failure.retry_after, min(pace.longest_backoff, 2.0**failures))
+    return replace(progress, retry_at=max(progress.retry_at, now + pause))
+
+
+def _collect_again(progress: Progress, now: float) -> Progress:
+    """Back to collecting; what is still to be done goes back into the bins that its steps cover."""
+    decided = progress.decided
+    for step in (*progress.todo, *progress.later):
+        if isinstance(step, Act):
+            covered = [name for name in BINS if step.first <= name <= step.last]
+            share = max(1, step.rows // len(covered))
+            decided = add_counts(decided, {step.lane: dict.fromkeys(covered, share)})
+    progress = replace(progress, later=(), decided=decided, collected=now, passes=progress.passes + 1, wave_done=0)
+    return replace(progress, phase="groups", todo=_collecting(progress, "groups"))
+
+
+def _enter_next(progress: Progress, pace: Pace) -> Progress:
+    """The next wave or round of this phase, or the next phase, with its steps."""
+    lane = ACTING.get(progress.phase)
+    if lane is not None:
+        if progress.later:
+            patient = progress.wave_done > 0
+            todo = tuple(replace(step, patient=patient) if isinstance(step, Act) else step for step in progress.later)
+            return replace(progress, todo=todo, later=(), wave_done=0)
+        if lane != "removals" and _outstanding(progress, "removals"):
+            return replace(progress, phase="review", todo=(Review(),), wave_done=0)
+        if _outstanding(progress, lane):
+            return _enter(progress, progress.phase, pace)
+    if progress.phase in DECIDING and any(progress.bins.get(lane) for lane in DECIDING[progress.phase]):
+        return _enter(progress, progress.phase, pace)
+    following = PHASES[PHASES.index(progress.phase) + 1]
+    if progress.dry_run and following in ACTING:
+        following = "finish"
+    return _enter(progress, following, pace)
+
+
+def _outstanding(progress: Progress, lane: Lane) -> dict[str, int]:
+    return add_counts(progress.decided.get(lane, {}), progress.bins.get(lane, {}))
+
+
+def _enter(progress: Progress, phase: Phase, pace: Pace) -> Progress:
+    if phase in ACTING:
+        lane = ACTING[phase]
+        todo: tuple[Step, ...] = tuple(
+            Act(lane, first, last, rows) for first, last, rows in ranges(_outstanding(progress, lane), pace.chunk)
+        )
+        bins = {**progress.bins, lane: {}}
+        return replace(progress, phase=phase, todo=todo, bins=bins, decided={**progress.decided, lane: {}}, wave_done=0)
+    if phase in DECIDING:
+        bins = dict(progress.bins)
+        steps: list[Step] = []
+        for lane in DECIDING[phase]:
+            limit = pace.group_chunk if lane == "groups" else pace.chunk
+            steps += [Decide(lane, first, last, rows) for first, last, rows in ranges(bins.pop(lane, {}), limit)]
+        return replace(progress, phase=phase, todo=tuple(steps), bins=bins)
+    swept = progress.swept or phase == "sweep"
+    return replace(progress, phase=phase, todo=_collecting(progress, phase), swept=swept)
+
+
+def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
+    """The steps of the phases that are not about ranges of the plan."""
+    match phase:
+        case "tokens":
+            return () if progress.everyone or progress.watermarks else (OpenTokens(),)
+        case "groups":
+            return _delta(progress, "group")
+        case "users":
+            return _delta(progress, "user")
+        case "assignments" if not progress.everyone:
+            return (ReadAssignments(_generation(progress)),)
+        case "compare" if not progress.everyone:
+            refresh = progress.kind == "initial" and not progress.swept
+            return (CompareAssignments(progress.generation, _generation(progress), refresh),)
+        case "waiting":
+            return (StageWaiting(progress.discard),)
+        case "sweep" if progress.kind == "initial" and not progress.swept:
+            kinds: Iterable[ObjectType] = ("group", "user")
+            return tuple(Sweep(kind, nibble) for kind in kinds for nibble in "0123456789abcdef")
+        case "review":
+            return (Review(),)
+        case "finish":
+            return (Finish(),)
+        case _:
+            return ()
+
+
+def _delta(progress: Progress, kind: ObjectType) -> tuple[Step, ...]:
+    """Nothing is read where the tokens were opened in this pass: everything assigned is read anyway."""
+    link = progress.watermarks.get(kind)
+    if progress.kind == "initial" and not progress.swept:
+        return (ReadDelta(kind, None),) if progress.everyone else ()
+    return (ReadDelta(kind, link),)
+
+
+def _generation(progress: Progress) -> str:
+    return f"{progress.cycle}.{progress.passes}"

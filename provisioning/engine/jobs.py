@@ -1,0 +1,152 @@
+"""The job's own rows: its state between cycles, the progress of the running one, the lease, and step results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from provisioning.engine.ports import Store
+from provisioning.engine.progress import Progress, StepResult
+from provisioning.errors import LeaseLost, RowConflict
+from provisioning.rows import Delete, Insert, Put, Replace
+
+T = TypeVar("T", bound=Struct)
+
+JOB, CYCLE = "job", "cycle"
+LEASE_SECONDS = 900.0  # outlives the longest batch and its timeout
+RENEW_BELOW = 600.0
+
+
+class Approval(Struct, frozen=True):
+    """A person let the removals of one plan go on, until `expires` (seconds since 1970)."""
+
+    plan: str
+    expires: float
+
+
+class JobState(Struct, frozen=True, omit_defaults=True):
+    """What a job remembers between cycles. `managed` counts linked objects by kind."""
+
+    watermarks: dict[str, str] = field(default_factory=dict)
+    generation: str = ""
+    managed: dict[str, int] = field(default_factory=dict)
+    approval: Approval | None = None
+    last_cycle: str = ""
+    last_began: float = 0.0
+    last_ended: float = 0.0
+    last_succeeded: float = 0.0
+    last_failure: str = ""
+    held: str | None = None
+    selects: str = ""
+
+
+class Lease(Struct, frozen=True):
+    """Who may act for the job, until when (seconds since 1970)."""
+
+    holder: str
+    until: float
+
+
+class JobRows:
+    """Reads and writes one job's rows. Every write is conditional on what was read."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self.job = job
+
+    async def state(self) -> tuple[JobState, str]:
+        return await self._load("state", JobState) or (JobState(), "")
+
+    async def save_state(self, state: JobState, etag: str) -> str:
+        """Raises `RowConflict` when somebody changed the state since it was read."""
+        return await self._save("state", state, etag)
+
+    async def progress(self) -> tuple[Progress, str] | None:
+        return await self._load("progress", Progress)
+
+    async def save_progress(self, progress: Progress, etag: str) -> str:
+        return await self._save("progress", progress, etag)
+
+    async def results(self, progress: Progress) -> list[StepResult | None]:
+        """The results of the steps in flight, in their order; None for a step that has not reported."""
+        partition = f"{self.job}|{progress.cycle}"
+        keys = [(partition, _result_key(progress.round, n)) for n in range(len(progress.steps))]
+        rows = await self._store.get_many(CYCLE, keys)
+        return [msgspec.convert(rows[key].data, StepResult) if key in rows else None for key in keys]
+
+    async def save_result(self, cycle: str, round_: int, number: int, result: StepResult) -> None:
+        operation = Put(_result_key(round_, number), msgspec.to_builtins(result))
+        await self._store.commit(CYCLE, f"{self.job}|{cycle}", [operation])
+
+    async def drop_results(self, cycle: str, round_: int, steps: int) -> None:
+        if steps:
+            operations = [Delete(_result_key(round_, n)) for n in range(steps)]
+            await self._store.commit(CYCLE, f"{self.job}|{cycle}", operations)
+
+    async def record_cycle(self, progress: Progress, ended: float) -> None:
+        """The cycle's record, newest first when the partition is read in order."""
+        key = f"{10**12 - int(progress.began * 10):013d}|{progress.cycle}"
+        data = {
+            "cycle": progress.cycle,
+            "kind": progress.kind,
+            "began": progress.began,
+            "ended": ended,
+            "counts": progress.counts,
+            "held": progress.held,
+            "failure": progress.halted.message if progress.halted else "",
+        }
+        await self._store.commit(CYCLE, self.job, [Put(key, data)])
+
+    async def cycles(self, limit: int = 20) -> list[dict[str, Any]]:
+        return [dict(row.data) for row in await self._store.scan(CYCLE, self.job, limit=limit)]
+
+    async def take_lease(self, holder: str, now: float) -> None:
+        """Raises `LeaseLost` while somebody else's lease lasts."""
+        lease, etag = await self._load("lease", Lease) or (Lease("", 0.0), "")
+        if lease.holder != holder and lease.until > now:
+            raise LeaseLost(
+                f"the job is held by {lease.holder or 'another worker'} for another {lease.until - now:.0f} s; "
+                "nothing was sent. Wait, or stop the other one"
+            )
+        if lease.holder == holder and lease.until - now > RENEW_BELOW:
+            return
+        try:
+            await self._save("lease", Lease(holder, now + LEASE_SECONDS), etag)
+        except RowConflict as conflict:
+            raise LeaseLost("another worker took the job at the same moment; nothing was sent") from conflict
+
+    async def release_lease(self, holder: str) -> None:
+        found = await self._load("lease", Lease)
+        if found is not None and found[0].holder == holder:
+            try:
+                await self._save("lease", Lease(holder, 0.0), found[1])
+            except RowConflict:
+                return  # somebody renewed or took it meanwhile: it is not ours to give back
+
+    async def change_state(self, change: Callable[[JobState], JobState]) -> JobState:
+        """Applies a change to the newest state, again if somebody else was faster."""
+        while True:
+            state, etag = await self.state()
+            changed = change(state)
+            try:
+                await self._save("state", changed, etag)
+            except RowConflict:
+                continue
+            return changed
+
+    async def _load(self, key: str, type_: type[T]) -> tuple[T, str] | None:
+        row = await self._store.get(JOB, self.job, key)
+        return (msgspec.convert(row.data, type_), row.etag) if row else None
+
+    async def _save(self, key: str, value: Struct, etag: str) -> str:
+        data = msgspec.to_builtins(value)
+        operation = Replace(key, data, etag) if etag else Insert(key, data)
+        (new,) = await self._store.commit(JOB, self.job, [operation])
+        return new or ""
+
+
+def _result_key(round_: int, number: int) -> str:
+    return f"result|{round_:08d}|{number:04d}"

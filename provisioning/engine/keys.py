@@ -1,0 +1,71 @@
+"""Keys of the state store, and the sys_ids that we choose. Pure.
+
+Objects are spread by a hash of their id over 256 bins in 16 partitions. A chunk of work is a range of bins, so that
+chunks of a chosen size can be cut from a small plan as well as from one with a million rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provisioning.model import ObjectType
+
+BINS = tuple(f"{n:02x}" for n in range(256))
+AFTER_ALL = "~"
+"""Sorts behind every character that our keys use."""
+
+
+def digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def bin_of(object_key: str) -> str:
+    """The bin of `user:ID`, `group:ID` or `member:GROUP:USER`; the memberships of a group stay together."""
+    return digest(object_key.split(":", 2)[1])[:2]
+
+
+def partition_of(job: str, kind: str, source_id: str) -> str:
+    return f"{job}|{kind}|{digest(source_id)[0]}"
+
+
+def chosen_sys_id(tenant: str, kind: str, source_id: str, generation: int) -> str:
+    """The sys_id of the record that we create: the same for every try, so that a repeat meets itself."""
+    return digest("sys_id", tenant, kind, source_id, str(generation))[:32]
+
+
+def ranges(bins: Mapping[str, int], limit: int) -> Iterator[tuple[str, str, int]]:
+    """Ranges (first bin, last bin, rows) that hold about `limit` rows each; a bin is never split."""
+    first, rows = "", 0
+    last = ""
+    for name in sorted(bins):
+        if rows and rows + bins[name] > limit:
+            yield first, last, rows
+            first, rows = "", 0
+        first, last, rows = first or name, name, rows + bins[name]
+    if rows:
+        yield first, last, rows
+
+
+def identity(object_key: str) -> tuple[ObjectType, str]:
+    """("user", id) or ("group", id) of an object key."""
+    kind, _, source_id = object_key.partition(":")
+    return ("user" if kind == "user" else "group"), source_id
+
+
+def ends(object_key: str) -> tuple[str, str]:
+    """(group id, member id) of a membership key."""
+    _, group, member = object_key.split(":", 2)
+    return group, member
+
+
+def add_counts(total: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds nested counters: {"users": {"0f": 3}}."""
+    result = dict(total)
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            result[key] = add_counts(dict(result.get(key, {})), value)
+        else:
+            result[key] = result.get(key, 0) + value
+    return result

@@ -1,0 +1,96 @@
+"""What is remembered of each object between cycles: links, and the indexes that find a link by key or by record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from provisioning.engine.keys import digest, partition_of
+from provisioning.engine.ports import Store
+from provisioning.engine.transactions import commit_each
+from provisioning.errors import RowConflict
+from provisioning.model import Link, ObjectType
+from provisioning.rows import Delete, Insert, Operation, Put, Replace
+
+LINK, KEY, TARGET = "link", "key", "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A link and the ETag it was read with; "" when there is none yet."""
+
+    link: Link
+    etag: str = ""
+
+
+class Links:
+    """The links of one job, in 16 partitions for each object type."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self._job = job
+
+    async def load(self, objects: Collection[tuple[ObjectType, str]]) -> dict[tuple[ObjectType, str], Known]:
+        """Each object's link, or an empty one."""
+        keys = {obj: (partition_of(self._job, *obj), obj[1]) for obj in set(objects)}
+        rows = await self._store.get_many(LINK, list(keys.values()))
+        known: dict[tuple[ObjectType, str], Known] = {}
+        for obj, key in keys.items():
+            row = rows.get(key)
+            known[obj] = Known(msgspec.convert(row.data, Link), row.etag) if row else Known(Link(*obj))
+        return known
+
+    async def page(self, kind: ObjectType, nibble: str, after: str, limit: int = 1000) -> Sequence[Link]:
+        """Links of one partition behind the id `after`, in order of their ids."""
+        rows = await self._store.scan(LINK, f"{self._job}|{kind}|{nibble}", after=after, limit=limit)
+        return [msgspec.convert(row.data, Link) for row in rows]
+
+    async def save(self, links: Sequence[tuple[Link, str]]) -> list[str | RowConflict]:
+        """Writes each link on the condition that its row still has the ETag ("" means: that there is none)."""
+        writes: list[tuple[str, Operation]] = []
+        for link, etag in links:
+            data = msgspec.to_builtins(link)
+            operation = Replace(link.id, data, etag) if etag else Insert(link.id, data)
+            writes.append((partition_of(self._job, link.type, link.id), operation))
+        return await commit_each(self._store, LINK, writes)
+
+    async def index(self, links: Collection[Link]) -> None:
+        """Makes links findable by match value and by record."""
+        for table, keys in (
+            (KEY, [(self._key(link.type, link.match_value), link) for link in links if link.match_value]),
+            (TARGET, [(self._key(link.type, link.sys_id), link) for link in links if link.sys_id]),
+        ):
+            writes: list[tuple[str, Operation]] = [(p, Put(k, {"id": link.id})) for (p, k), link in keys]
+            await commit_each(self._store, table, writes)
+
+    async def forget(self, links: Collection[Link]) -> None:
+        """Removes links and what finds them."""
+        for link in links:
+            for table, value in ((KEY, link.match_value), (TARGET, link.sys_id)):
+                if value:
+                    partition, key = self._key(link.type, value)
+                    await commit_each(self._store, table, [(partition, Delete(key))])
+        writes: list[tuple[str, Operation]] = [
+            (partition_of(self._job, link.type, link.id), Delete(link.id)) for link in links
+        ]
+        await commit_each(self._store, LINK, writes)
+
+    async def owners_by_key(self, kind: ObjectType, values: Collection[str]) -> Mapping[str, str]:
+        """The source id that holds each match value."""
+        return await self._owners(KEY, kind, values)
+
+    async def owners_by_record(self, kind: ObjectType, sys_ids: Collection[str]) -> Mapping[str, str]:
+        """The source id that is linked to each record."""
+        return await self._owners(TARGET, kind, sys_ids)
+
+    async def _owners(self, table: str, kind: ObjectType, values: Collection[str]) -> Mapping[str, str]:
+        keys = {value: self._key(kind, value) for value in values}
+        rows = await self._store.get_many(table, list(keys.values()))
+        return {value: rows[key].data["id"] for value, key in keys.items() if key in rows}
+
+    def _key(self, kind: ObjectType, value: str | None) -> tuple[str, str]:
+        """A match value may hold what no row key may, and ServiceNow ignores its case: the key is a hash."""
+        name = digest((value or "").casefold())
+        return f"{self._job}|{kind}|{name[0]}", name[:40]

@@ -1,0 +1,214 @@
+"""The plan: durable rows of changes that were read and not yet settled, in lanes, one row an object.
+
+A newer change of an object merges into its row, whatever lane it is in; a row goes only when its outcome is stored
+elsewhere. This module knows rows and lanes, not what a change means for ServiceNow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
+from provisioning.engine.ports import Store
+from provisioning.engine.transactions import commit_each
+from provisioning.errors import RowConflict, Unavailable
+from provisioning.model import Lane, Pending
+from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
+
+TABLE = "plan"
+OBJECTS_AT_ONCE = 50  # an object may move between lanes, which takes two of a transaction's 100 rows
+TRIES = 10
+
+Bins = dict[str, dict[str, int]]
+"""Rows by lane and bin."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    pending: Pending
+    partition: str
+    key: str
+    etag: str
+
+
+def merge(old: Pending, new: Pending) -> Pending:
+    """The row after a newer change of the same object: the newer tells the state, both together what happened."""
+    gone = new.gone or (old.gone if new.attributes is None else None)
+    attributes = None
+    if gone is None and (old.attributes is not None or new.attributes is not None):
+        attributes = {**(old.attributes or {}), **(new.attributes or {})}
+    return replace(
+        new,
+        attributes=attributes,
+        gone=gone,
+        grants={**old.grants, **new.grants},
+        refresh=old.refresh or new.refresh,
+        unproven=new.unproven if new.lane == "memberships" else old.unproven or new.unproven,
+        expand=old.expand or new.expand,
+        decision=None,
+        decided_at=0.0,
+        link_etag="",
+    )
+
+
+class Plan:
+    """The plan `name` of a job: `cycle` for its cycles, another name for each on-demand run."""
+
+    def __init__(self, store: Store, job: str, name: str) -> None:
+        self._store = store
+        self._prefix = f"{job}|{name}"
+
+    def _partition(self, bin_name: str) -> str:
+        return f"{self._prefix}|{bin_name[0]}"
+
+    async def stage(self, changes: Iterable[Pending]) -> Bins:
+        """Stores changes, merged with what is pending of the same objects; answers the rows by lane and bin.
+
+        Several steps may stage the same object at the same time: a conflict reads again and merges again.
+        """
+        merged: dict[str, Pending] = {}
+        for change in changes:
+            known = merged.get(change.object)
+            merged[change.object] = merge(known, change) if known else change
+        by_partition: dict[str, list[Pending]] = defaultdict(list)
+        bins: Bins = {}
+        for change in merged.values():
+            name = bin_of(change.object)
+            by_partition[self._partition(name)].append(change)
+            counts = bins.setdefault(change.lane, {})
+            counts[name] = counts.get(name, 0) + 1
+        for partition, group in by_partition.items():
+            for start in range(0, len(group), OBJECTS_AT_ONCE):
+                await self._stage_some(partition, group[start : start + OBJECTS_AT_ONCE])
+        return bins
+
+    async def _stage_some(self, partition: str, changes: Sequence[Pending]) -> None:
+        for _ in range(TRIES):
+            operations = await self._merging(partition, changes)
+            try:
+                await self._store.commit(TABLE, partition, operations)
+            except RowConflict:
+                continue
+            return
+        raise Unavailable(f"{len(changes)} changes could not be staged in {TRIES} tries: others write the same rows")
+
+    async def _merging(self, partition: str, changes: Sequence[Pending]) -> list[Operation]:
+        present = await self._store.get_many(
+            TABLE, [(partition, _key(lane, c.object)) for c in changes for lane in _lanes(c)]
+        )
+        operations: list[Operation] = []
+        for change in changes:
+            rows = [row for lane in _lanes(change) if (row := present.get((partition, _key(lane, change.object))))]
+            merged = change
+            for row in rows:
+                merged = merge(msgspec.convert(row.data, Pending), merged)
+            key, data = _key(merged.lane, change.object), msgspec.to_builtins(merged)
+            operations.extend(Delete(row.key, row.etag) for row in rows if row.key != key)
+            same = next((row for row in rows if row.key == key), None)
+            operations.append(Replace(key, data, same.etag) if same else Insert(key, data))
+        return operations
+
+    async def rows(self, lane: Lane, first: str, last: str, *, after: str = "", limit: int = 1000) -> list[PlanRow]:
+        """Up to `limit` rows of a lane in the bins first..last, in key order, behind the row key `after`."""
+        found: list[PlanRow] = []
+        for nibble in sorted({name[0] for name in BINS if first <= name <= last}):
+            if len(found) >= limit:
+                break
+            partition = self._partition(nibble)
+            start = max(f"{lane}|{first}", f"{lane}|{nibble}", after)
+            stop = f"{lane}|{min(last, nibble + 'f')}{AFTER_ALL}"
+            if start >= stop:
+                continue
+            rows = await self._store.scan(TABLE, partition, after=start, before=stop, limit=limit - len(found))
+            found.extend(_plan_row(row) for row in rows)
+        return found
+
+    async def planned(self, object_keys: Collection[str]) -> set[str]:
+        """Those of the objects that this plan decided to create and has not settled yet."""
+        keys = {key: (self._partition(bin_of(key)), _key(_home(key), key)) for key in object_keys}
+        rows = await self._store.get_many(TABLE, list(keys.values()))
+        found = set()
+        for object_key, key in keys.items():
+            row = rows.get(key)
+            if row is not None and _creates(row.data):
+                found.add(object_key)
+        return found
+
+    async def pending(self, object_keys: Collection[str]) -> set[str]:
+        """Those of the objects that have a row, whatever is decided."""
+        keys = [(self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _both(_home(key))]
+        return {row.data["object"] for row in (await self._store.get_many(TABLE, keys)).values()}
+
+    async def record(self, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:
+        """Stores decisions in the rows they belong to, moving a row when its lane changed; answers the rows as they
+        now are. Rows that were superseded meanwhile are left out.
+        """
+        writes: list[tuple[str, Operation]] = []
+        for row, pending in rows:
+            key = _key(pending.lane, pending.object)
+            data = msgspec.to_builtins(pending)
+            if key == row.key:
+                writes.append((row.partition, Replace(key, data, row.etag)))
+        results = iter(await commit_each(self._store, TABLE, writes))
+        recorded: list[PlanRow] = []
+        for row, pending in rows:
+            key = _key(pending.lane, pending.object)
+            if key == row.key:
+                result = next(results)
+                if isinstance(result, str):
+                    recorded.append(PlanRow(pending, row.partition, key, result))
+            elif (moved := await self._move(row, key, pending)) is not None:
+                recorded.append(moved)
+        return recorded
+
+    async def _move(self, row: PlanRow, key: str, pending: Pending) -> PlanRow | None:
+        operations: list[Operation] = [Delete(row.key, row.etag), Put(key, msgspec.to_builtins(pending))]
+        try:
+            _, etag = await self._store.commit(TABLE, row.partition, operations)
+        except RowConflict:
+            return None
+        return PlanRow(pending, row.partition, key, etag or "")
+
+    async def settle(self, rows: Sequence[PlanRow]) -> None:
+        """Removes rows whose outcome is stored. A row that was superseded meanwhile stays: its change is still open."""
+        await commit_each(self._store, TABLE, [(row.partition, Delete(row.key, row.etag)) for row in rows])
+
+
+def _home(object_key: str) -> Lane:
+    match object_key.split(":", 1)[0]:
+        case "user":
+            return "users"
+        case "group":
+            return "groups"
+        case _:
+            return "memberships"
+
+
+def _both(lane: Lane) -> tuple[Lane, Lane]:
+    return (lane, "removals")
+
+
+def _lanes(change: Pending) -> tuple[Lane, Lane]:
+    """The lanes in which a row of this object may stand: its type's own, and the removals."""
+    return _both(_home(change.object))
+
+
+def _key(lane: Lane, object_key: str) -> str:
+    return f"{lane}|{bin_of(object_key)}|{object_key}"
+
+
+def _creates(data: Mapping[str, object]) -> bool:
+    decision = data.get("decision")
+    if not isinstance(decision, Mapping):
+        return False
+    action = decision.get("action")
+    return isinstance(action, Mapping) and action.get("type") == "Create"
+
+
+def _plan_row(row: Row) -> PlanRow:
+    return PlanRow(msgspec.convert(row.data, Pending), row.partition, row.key, row.etag)

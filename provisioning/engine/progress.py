@@ -1,0 +1,179 @@
+"""A cycle's progress and its steps: the data that `cycle.advance` turns over and that survives a crash."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from provisioning.model import Lane, ObjectType
+
+Phase = Literal[
+    "begin",
+    "tokens",
+    "groups",
+    "assignments",
+    "compare",
+    "users",
+    "waiting",
+    "sweep",
+    "decide groups",
+    "decide people",
+    "decide memberships",
+    "review",
+    "act removals",
+    "act users",
+    "act groups",
+    "act memberships",
+    "finish",
+]
+
+
+class OpenTokens(Struct, frozen=True, tag=True):
+    """Ask Graph for delta tokens that mean "from now", before anything is read."""
+
+
+class ReadDelta(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Read delta pages from `link` on; without one, everything there is."""
+
+    type_: ObjectType
+    link: str | None = None
+
+
+class ReadAssignments(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Read pages of appRoleAssignedTo into the list `generation`, from page number `page` on."""
+
+    generation: str
+    link: str | None = None
+    page: int = 0
+
+
+class CompareAssignments(Struct, frozen=True, tag=True):
+    """Stage the differences between two lists of assignments."""
+
+    old: str
+    new: str
+    refresh: bool = False
+
+
+class StageWaiting(Struct, frozen=True, tag=True):
+    """Stage what is due again: failures, held removals, references whose target may exist by now. Drops the list of
+    assignments that is no longer needed.
+    """
+
+    discard: str
+
+
+class Sweep(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Stage every link of one partition that the collection did not touch, for a full evaluation."""
+
+    type_: ObjectType
+    nibble: str
+    after: str = ""
+
+
+class Decide(Struct, frozen=True, tag=True, omit_defaults=True):
+    lane: Lane
+    first: str
+    last: str
+    rows: int
+    after: str = ""
+
+
+class Review(Struct, frozen=True, tag=True):
+    """Count the removals of the whole plan and hold them if they are too many."""
+
+
+class Act(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Carry out decisions. `slots` are this step's share of the instance. A `patient` step leaves a user whose manager
+    is still to be created for the next wave.
+    """
+
+    lane: Lane
+    first: str
+    last: str
+    rows: int
+    slots: int = 1
+    patient: bool = True
+    after: str = ""
+
+
+class Finish(Struct, frozen=True, tag=True):
+    """Store the watermarks and close the cycle's record."""
+
+
+Step = (
+    OpenTokens
+    | ReadDelta
+    | ReadAssignments
+    | CompareAssignments
+    | StageWaiting
+    | Sweep
+    | Decide
+    | Review
+    | Act
+    | Finish
+)
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
+    """Why a step could not be done. `halts` means that a person must act; `expired` that Graph forgot the token.
+    `retry_after` is in seconds.
+    """
+
+    code: str
+    message: str
+    halts: bool = False
+    expired: bool = False
+    retry_after: float = 0.0
+
+
+class StepResult(Struct, frozen=True, omit_defaults=True):
+    """What one step did. `follow_up` goes on where the time box ended it; `staged` and `decided` count rows by lane
+    and bin: new ones without a decision, and those that now have one to be carried out.
+    """
+
+    follow_up: Step | None = None
+    staged: dict[str, dict[str, int]] = field(default_factory=dict)
+    decided: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    watermarks: dict[str, str] = field(default_factory=dict)
+    deferred: int = 0
+    done: int = 0
+    held: str | None = None
+    failure: Failure | None = None
+
+
+class Progress(Struct, frozen=True, omit_defaults=True):
+    """Where a cycle stands. Times are seconds since 1970.
+
+    `todo` are steps not yet given out, `steps` those in flight, `later` the steps of the next wave. `bins` counts rows
+    to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
+    the newest complete list of assignments, `discard` the one before it.
+    """
+
+    cycle: str
+    kind: Literal["initial", "incremental"]
+    began: float
+    everyone: bool = False
+    dry_run: bool = False
+    phase: Phase = "begin"
+    round: int = 0
+    passes: int = 0
+    collected: float = 0.0
+    swept: bool = False
+    todo: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()
+    later: tuple[Step, ...] = ()
+    wave_done: int = 0
+    bins: dict[str, dict[str, int]] = field(default_factory=dict)
+    decided: dict[str, dict[str, int]] = field(default_factory=dict)
+    watermarks: dict[str, str] = field(default_factory=dict)
+    generation: str = ""
+    discard: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: int = 0
+    retry_at: float = 0.0
+    halted: Failure | None = None
+    held: str | None = None
+    finished: bool = False

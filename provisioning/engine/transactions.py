@@ -1,0 +1,46 @@
+"""Many conditional writes at once: grouped into the store's transactions, with one row's conflict kept to that row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from provisioning.engine.ports import Store
+from provisioning.errors import RowConflict
+from provisioning.rows import MAX_TRANSACTION_ROWS, Operation
+
+
+async def commit_each(store: Store, table: str, writes: Sequence[tuple[str, Operation]]) -> list[str | RowConflict]:
+    """Carries out each (partition, operation); answers each one's new ETag ("" for a deletion) or its conflict.
+
+    Rows of one partition share transactions; when one of them conflicts the others are written one by one. Not atomic
+    as a whole. The store may lose the reply of a transaction that it carried out and then report a conflict with our
+    own write: callers read again on a conflict, which settles that case too.
+    """
+    by_partition: dict[str, list[int]] = defaultdict(list)
+    for position, (partition, _) in enumerate(writes):
+        by_partition[partition].append(position)
+    results: list[str | RowConflict] = [""] * len(writes)
+
+    async def commit(partition: str, positions: list[int]) -> None:
+        try:
+            etags = await store.commit(table, partition, [writes[p][1] for p in positions])
+        except RowConflict as conflict:
+            if len(positions) == 1:
+                results[positions[0]] = conflict
+                return
+            for position in positions:
+                await commit(partition, [position])
+            return
+        for position, etag in zip(positions, etags, strict=True):
+            results[position] = etag or ""
+
+    await asyncio.gather(
+        *(
+            commit(partition, positions[start : start + MAX_TRANSACTION_ROWS])
+            for partition, positions in by_partition.items()
+            for start in range(0, len(positions), MAX_TRANSACTION_ROWS)
+        )
+    )
+    return results
