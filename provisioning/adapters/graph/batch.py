@@ -1,0 +1,130 @@
+"""Many small reads in few requests: `$batch` with 20 of them at a time and several batches in flight. An item that is
+throttled or fails in passing is asked for again in a batch of its own; a page's nextLink becomes an item of a later
+batch. It knows addresses below the root, not what they hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from provisioning.adapters.graph.answers import Call, NotThere, item_of, item_response, values_of
+from provisioning.adapters.graph.session import GraphSession
+from provisioning.adapters.http import PASSING_STATUSES, retry_after
+from provisioning.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 20
+ATTEMPTS = 5
+LONGEST_WAIT = 60.0
+EVENTUAL = {"ConsistencyLevel": "eventual"}
+JSON = dict[str, Any]
+
+
+def relative(*path: str, **options: str | int) -> str:
+    """An address below the root: path pieces and values quoted, option names with their dollar sign."""
+    address = "/" + "/".join(quote(piece, safe="") for piece in path)
+    query = urlencode({f"${name}": value for name, value in options.items()}, safe="$(),'=", quote_via=quote)
+    return f"{address}?{query}" if query else address
+
+
+def literal(text: str) -> str:
+    """A string in an OData filter."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
+class Batches:
+    """Reads through one session, at most `concurrency` batches at a time over all its callers."""
+
+    def __init__(self, session: GraphSession, *, concurrency: int = 4) -> None:
+        self._session = session
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def objects(
+        self, urls: Sequence[str], call: Call, *, headers: dict[str, str] | None = None
+    ) -> list[JSON | None]:
+        """What each address holds, in their order; None where Graph says that there is nothing."""
+        chunks = [urls[start : start + BATCH_SIZE] for start in range(0, len(urls), BATCH_SIZE)]
+        try:
+            async with asyncio.TaskGroup() as together:
+                tasks = [together.create_task(self._settle(chunk, call, headers or {})) for chunk in chunks]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        return [answer for task in tasks for answer in task.result()]
+
+    async def collections(
+        self, urls: Sequence[str], call: Call, *, headers: dict[str, str] | None = None
+    ) -> list[list[JSON] | None]:
+        """The objects of each list, all its pages read; None where the thing that has the list does not exist."""
+        found: list[list[JSON] | None] = [[] for _ in urls]
+        pages = list(enumerate(urls))
+        while pages:
+            bodies = await self.objects([url for _, url in pages], call, headers=headers)
+            following = []
+            for (number, _), body in zip(pages, bodies, strict=True):
+                values = found[number]
+                if body is None or values is None:
+                    # Also when it goes away while its pages are read.
+                    found[number] = None
+                    continue
+                values += values_of(body, call)
+                if link := body.get("@odata.nextLink"):
+                    following.append((number, self._session.path_of(str(link))))
+            pages = following
+        return found
+
+    async def _settle(self, urls: Sequence[str], call: Call, headers: dict[str, str]) -> list[JSON | None]:
+        """The answers of up to 20 addresses, those that were put off asked for again."""
+        answers: dict[int, JSON | None] = {}
+        waiting = dict(enumerate(urls))
+        for attempt in range(1, ATTEMPTS + 1):
+            items = await self._post(waiting, call, headers)
+            waits = [] if attempt == ATTEMPTS else [self._wait(items[n], attempt) for n in waiting]
+            pause = max((wait for wait in waits if wait is not None), default=0.0)
+            put_off = {n: waiting[n] for n, wait in zip(waiting, waits, strict=False) if wait is not None}
+            if pause > LONGEST_WAIT:
+                put_off = {}
+            answers |= {n: _answer(items[n], url, call) for n, url in waiting.items() if n not in put_off}
+            waiting = put_off
+            if not waiting:
+                break
+            logger.warning("batch items put off", extra={"items": len(waiting), "seconds": pause, "attempt": attempt})
+            await self._session.sleep(pause)
+        return [answers[number] for number in range(len(urls))]
+
+    async def _post(self, urls: dict[int, str], call: Call, headers: dict[str, str]) -> dict[int, JSON]:
+        requests: list[JSON] = [{"id": str(n), "method": "GET", "url": url} for n, url in urls.items()]
+        if headers:
+            requests = [request | {"headers": headers} for request in requests]
+        async with self._slots:
+            body = await self._session.post_batch(requests, call)
+        responses = body.get("responses")
+        items = {item.get("id"): item for item in responses if isinstance(item, dict)} if responses else {}
+        missing = [n for n in urls if str(n) not in items]
+        if missing:
+            raise Unavailable(
+                f"Microsoft Graph left out {len(missing)} of {len(urls)} answers of a batch for {call.what}"
+            )
+        return {n: items[str(n)] for n in urls}
+
+    def _wait(self, item: JSON, attempt: int) -> float | None:
+        """Seconds until this item should be asked for again, or None if its answer is final."""
+        status = item.get("status")
+        if status != httpx.codes.TOO_MANY_REQUESTS and status not in PASSING_STATUSES:
+            return None
+        asked = retry_after(item_response(item, "/"))
+        return 0.5 * 2 ** (attempt - 1) * (1 + self._session.jitter() / 2) if asked is None else asked
+
+
+def _answer(item: JSON, url: str, call: Call) -> JSON | None:
+    try:
+        return item_of(item, url, call)
+    except NotThere:
+        return None
