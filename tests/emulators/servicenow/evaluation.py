@@ -18,6 +18,7 @@ from tests.emulators.servicenow.query import EVERYTHING, Condition, Group, Order
 from tests.emulators.servicenow.rows import Row, Rows
 
 SCAN_RATHER_THAN = 8  # an index that leaves more than a row in this many is no help
+REMEMBERED = 8  # results of scans
 _NO_INDEX = frozenset({"boolean", "integer", "decimal", "float", "currency"})
 
 
@@ -60,9 +61,11 @@ class Evaluation:
         keys = self._matching(table, query)
         return Selection(keys, bisect_right(keys, fold(cursor)) if cursor else 0)
 
-    def matches(self, table: str, query: Query, row: Row) -> bool:
+    def accepting(self, table: str, query: Query) -> Callable[[Row], bool]:
+        """The query as a predicate over one row."""
         query, _ = self._understood(table, query)
-        return not query.groups or any(self._predicate(table, group)(row) for group in query.groups)
+        predicates = [self._predicate(table, group) for group in query.groups]
+        return lambda row: not predicates or any(accepts(row) for accepts in predicates)
 
     def column(self, table: str, path: str) -> Column | None:
         """The column at the end of a dot-walk, or None where any step is unknown."""
@@ -146,7 +149,7 @@ class Evaluation:
             keys = [key for key in rows.sorted_keys() if any(accepts(by_key[key]) for accepts in accepting)]
         keys = self._in_order(table, query.order, keys)
         self._remembered[table, query] = (self._world.version, keys)
-        if len(self._remembered) > SCAN_RATHER_THAN:
+        if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
         return keys
 

@@ -60,7 +60,8 @@ def _list(instance: Instance, request: Request, definition: Table, view: Paramet
     if view.pagination_header and (link := link_header(instance.url + request.path, request.query, view, total)):
         headers.append(("Link", link))
     if hidden := instance.access.hidden_rows.get(table):
-        window = [row for row in window if not instance.evaluation.matches(table, parse(hidden), row)]
+        is_hidden = instance.evaluation.accepting(table, parse(hidden))
+        window = [row for row in window if not is_hidden(row)]
     if not window and route.version == "v1":
         raise errors.no_record()
     render = instance.rendering.record
@@ -106,7 +107,7 @@ def _stored(status: int, instance: Instance, request: Request, definition: Table
 def _visible(instance: Instance, definition: Table, sys_id: str) -> Row:
     row = instance.row(definition.name, sys_id)
     hidden = instance.access.hidden_rows.get(definition.name)
-    if row is None or (hidden and instance.evaluation.matches(definition.name, parse(hidden), row)):
+    if row is None or (hidden and instance.evaluation.accepting(definition.name, parse(hidden))(row)):
         raise errors.no_record()
     return row
 
