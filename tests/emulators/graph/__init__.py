@@ -1,5 +1,6 @@
 """An emulator of Microsoft Graph as far as provisioning needs it: `Tenant` is the state and its Python API,
-`create_app` puts it behind HTTP, and the effects are what can be made to go wrong."""
+`create_app` puts it behind HTTP, and the effects are what can be made to go wrong.
+"""
 
 from .app import ACCESS_TOKEN, CLIENT_SECRET, create_app
 from .behaviour import (

@@ -1,6 +1,7 @@
 """The emulator behind HTTP: one ASGI app with Graph under /v1.0, the sign-in endpoint beside it and the control
 API under /_emulator. It translates requests and replies, and checks the bearer token; what is
-answered is decided in service.py."""
+answered is decided in service.py.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from .state import Tenant
 
-ACCESS_TOKEN = "emulator-access-token"  # noqa: S105 - opens the emulator only
-CLIENT_SECRET = "emulator-client-secret"  # noqa: S105 - as above
+ACCESS_TOKEN = "emulator-access-token"
+CLIENT_SECRET = "emulator-client-secret"
 _VERSION = "/v1.0"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
@@ -40,12 +41,11 @@ def create_app(
     access_token: str = ACCESS_TOKEN,
     client_id: str | None = None,
     client_secret: str = CLIENT_SECRET,
-    over_sockets: bool = False,
 ) -> Starlette:
-    """The app for a tenant. `over_sockets` says that a real server runs it, which breaks connections differently."""
+    """The app for a tenant; the client id is the application's unless told."""
     service = GraphService(tenant)
     sign_in = SignIn(tenant, client_id or tenant.app_id, client_secret, access_token)
-    answer_graph = _graph(service, sign_in, over_sockets=over_sockets)
+    answer_graph = _graph(service, sign_in)
 
     async def token(request: Request) -> Response:
         tenant.counts[TOKEN_KIND] += 1
@@ -78,7 +78,7 @@ def create_app(
     return app
 
 
-def _graph(service: GraphService, sign_in: SignIn, *, over_sockets: bool) -> Callable[[Request], Any]:
+def _graph(service: GraphService, sign_in: SignIn) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         # The raw path, because a UPN may hold an encoded slash, hash or apostrophe.
         raw = request.scope.get("raw_path") or request.url.path.encode()
@@ -96,19 +96,17 @@ def _graph(service: GraphService, sign_in: SignIn, *, over_sockets: bool) -> Cal
         try:
             return _response(await service.answer(call))
         except ConnectionBroken:
-            if over_sockets:
-                return _CutShort()
-            # What httpx raises when a server hangs up; in process there is no server to do it.
-            raise httpx.RemoteProtocolError("Server disconnected without sending a response.") from None
+            return _CutShort()
 
     return answer
 
 
 class _CutShort(Response):
-    """An answer that stops before its body: the server then closes the connection."""
+    """An answer that breaks off: a server closes the connection, and in process httpx's own error is raised."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
 
 
 def _json(body: bytes) -> Any:

@@ -1,5 +1,6 @@
 """Answers about the enterprise application: service principals by id and appId, who is assigned to them,
-what a principal is assigned to, and the organization."""
+what a principal is assigned to, and the organization.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +64,9 @@ def list_assigned_to(tenant: Tenant, call: Call, params: Params) -> dict[str, An
 def list_user_assignments(tenant: Tenant, call: Call, params: Params) -> dict[str, Any]:
     """What the user has: rows of its own and of the groups that it is a direct member of."""
     user = require_user(tenant, params["id"])
-    return _of_principals(tenant, call, [user.id, *tenant.groups_of.get(user.id, ())])
+    return _of_principals(
+        tenant, call, [user.id, *(key for key in tenant.groups_of.get(user.id, ()) if tenant.live(key))]
+    )
 
 
 def list_group_assignments(tenant: Tenant, call: Call, params: Params) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """POST /$batch: up to twenty calls in one request. Items are counted, throttled and failed one by one;
-answers come in any order. Either no item depends on another, or each is run in turn."""
+answers come in any order. Either no item depends on another, or each is run in turn.
+"""
 
 from __future__ import annotations
 

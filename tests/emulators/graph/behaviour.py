@@ -1,7 +1,8 @@
 """How the emulator behaves beyond its data: permissions, limits, replication lag, and faults to come.
 A fault is a value with a kind of request that it waits for (the names that the counts use, wildcards
 allowed) and a number of times. It knows neither HTTP nor the tenant; the modules that answer
-requests take the faults that are meant for them."""
+requests take the faults that are meant for them.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The control API under /_emulator: change the tenant, plan faults, read and reset the counts. It asks for
-no token and never counts itself. A thin door: each route is one method of the tenant's Python API."""
+no token and never counts itself. A thin door: each route is one method of the tenant's Python API.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Delta query of users and groups: first rounds that walk the tenant, later rounds that walk the change
 log, pages of both, and the ways a token dies. A page costs what it shows. It knows the calls'
-options but not routes, permissions or throttling."""
+options but not routes, permissions or throttling.
+"""
 
 from __future__ import annotations
 
@@ -104,32 +105,19 @@ def _start(current: Round) -> int:
 
 
 def _round(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> Round:
-    """What the client asks for: a new round, the next page, or the round after a deltaLink."""
+    """What the client asks for: the next page, the round after a deltaLink, or a new round."""
     for option in ("$expand", "$orderby", "$search", "$skip", "$count"):
         if option in call.query:
             raise bad_request(f"The query option '{option}' is not supported for delta query.")
     select = tuple(name.strip() for name in call.query.get("$select", "").split(",") if name.strip()) or None
     if select is not None:
         shapes.check_select(select, kind, also=_RELATIONS[kind])
-    skip_token, delta_token = call.query.get("$skiptoken"), call.query.get("$deltatoken")
-    if skip_token:
+    if call.query.get("$skiptoken"):
         if select is not None:
             raise bad_request("The query options '$select' and '$skiptoken' cannot be combined.")
-        if tenant.behaviour.faults.take(ExpirePage, request_kind):
-            raise expired_page_token()
-        stored = _unseal(tenant, skip_token, kind)
-        if tenant.clock() - stored.issued > tenant.behaviour.page_token_lifetime:
-            raise expired_page_token()
-        return stored
-    if delta_token and delta_token.lower() != "latest":
-        expired = tenant.behaviour.faults.take(ExpireDelta, request_kind)
-        if expired is not None:
-            raise _expired(call, expired.shape)
-        stored = _unseal(tenant, delta_token, kind)
-        if tenant.clock() - stored.issued > tenant.behaviour.delta_token_lifetime:
-            raise _expired(call, "too-old")
-        if tenant.behaviour.faults.take(Replay, request_kind):
-            stored = replace(stored, since=stored.previous, position=stored.previous)
+        return _next_page(tenant, call, kind, request_kind)
+    if call.query.get("$deltatoken", "latest").lower() not in {"latest", ""}:
+        stored = _later_round(tenant, call, kind, request_kind)
         return stored if select is None else replace(stored, select=select)
     return Round(
         kind=kind,
@@ -139,6 +127,26 @@ def _round(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> Round:
         ids=filters.delta_ids(call.query["$filter"]) if "$filter" in call.query else None,
         since=tenant.sequence,
     )
+
+
+def _next_page(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> Round:
+    if tenant.behaviour.faults.take(ExpirePage, request_kind):
+        raise expired_page_token()
+    stored = _unseal(tenant, call.query["$skiptoken"], kind)
+    if tenant.clock() - stored.issued > tenant.behaviour.page_token_lifetime:
+        raise expired_page_token()
+    return stored
+
+
+def _later_round(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> Round:
+    if expired := tenant.behaviour.faults.take(ExpireDelta, request_kind):
+        raise _expired(call, expired.shape)
+    stored = _unseal(tenant, call.query["$deltatoken"], kind)
+    if tenant.clock() - stored.issued > tenant.behaviour.delta_token_lifetime:
+        raise _expired(call, "too-old")
+    if tenant.behaviour.faults.take(Replay, request_kind):
+        return replace(stored, since=stored.previous, position=stored.previous)
+    return stored
 
 
 def _unseal(tenant: Tenant, text: str, kind: Kind) -> Round:

@@ -1,6 +1,7 @@
 """The part of OData's $filter that directory objects support: comparisons, `in`, startswith and endsWith,
 joined by and, or, not. Parsing gives a tree of frozen values; matching reads properties through a
-plain function, so it serves users, groups and assignments alike."""
+plain function, so it serves users, groups and assignments alike.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ Filter = Compare | Not | Join
 
 
 def parse(text: str) -> Filter:
-    """filter = term *(("and" / "or") term); "and" binds closer."""
+    """Filter = term *(("and" / "or") term); "and" binds closer."""
     tokens = list(_tokens(text))
     found, rest = _join(tokens, "or")
     if rest:
@@ -61,14 +62,20 @@ def matches(node: Filter, value_of: Callable[[str], Any]) -> bool:
             return all(matches(part, value_of) for part in parts)
         case Join(_, parts):
             return any(matches(part, value_of) for part in parts)
-        case Compare(name, "startswith", values):
-            return _folded(value_of(name) or "").startswith(_folded(values[0]))
-        case Compare(name, "endswith", values):
-            return _folded(value_of(name) or "").endswith(_folded(values[0]))
-        case Compare(name, "ne", values):
-            return _folded(value_of(name)) != _folded(values[0])
-        case Compare(name, _, values):
-            return _folded(value_of(name)) in {_folded(value) for value in values}
+        case Compare(name, operator, values):
+            return _compare(operator, _folded(value_of(name)), [_folded(value) for value in values])
+
+
+def _compare(operator: str, found: Any, wanted: list[Any]) -> bool:
+    match operator:
+        case "startswith":
+            return str(found or "").startswith(wanted[0])
+        case "endswith":
+            return str(found or "").endswith(wanted[0])
+        case "ne":
+            return found != wanted[0]
+        case _:
+            return found in wanted
 
 
 def equal_to(node: Filter, name: str) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """The change log of one kind of object: what delta query is answered from. Entries are ordered by a
 sequence number shared by the whole tenant, so a delta token is little more than a number, and a
-round costs as much as there are changes. It records that something changed, never the values."""
+round costs as much as there are changes. It records that something changed, never the values.
+"""
 
 from __future__ import annotations
 

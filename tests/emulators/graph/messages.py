@@ -1,5 +1,6 @@
 """What goes in and out of the emulator, free of any server: a call, a reply and an error in Graph's
-exact shape. A batch item is a call like any other, so that both take the same way through."""
+exact shape. A batch item is a call like any other, so that both take the same way through.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +79,7 @@ class GraphError(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-class ConnectionBroken(Exception):  # noqa: N818 - it is an event, not a mistake
+class ConnectionBroken(Exception):
     """The client gets no answer to this request."""
 
 

@@ -1,5 +1,6 @@
 """Graph's throttling for identity and access: resource units in a bucket that refills over ten seconds.
-It counts and says no; the words of the answer are Graph's."""
+It counts and says no; the words of the answer are Graph's.
+"""
 
 from __future__ import annotations
 

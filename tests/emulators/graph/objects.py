@@ -1,6 +1,7 @@
 """Answers about users, groups and their relations: single reads, lists, members, managers and deleted
 items. Each function answers one route from the state; routes.py says which. They know nothing of
-tokens, faults or throttling."""
+tokens, faults or throttling.
+"""
 
 from __future__ import annotations
 

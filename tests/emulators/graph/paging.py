@@ -1,5 +1,6 @@
 """Pages of ordinary lists: $top, $skiptoken, $count and the nextLink that carries the other options on.
-A position is the sequence number of the last item, so a list may change while it is read."""
+A position is the sequence number of the last item, so a list may change while it is read.
+"""
 
 from __future__ import annotations
 

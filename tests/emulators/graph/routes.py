@@ -1,6 +1,7 @@
 """The table of what the emulator knows: a route's kind (the name in counts and faults), its price in resource
 units, the permissions that open it, and the function that answers. Paths are brought to one spelling
-first, because OData allows several for the same thing."""
+first, because OData allows several for the same thing.
+"""
 
 from __future__ import annotations
 

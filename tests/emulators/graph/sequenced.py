@@ -1,7 +1,8 @@
 """A collection that keeps the order of arrival and can be paged from any position. Pages of the
 emulator are cut out of collections that change while a client walks them, so a position is the
 sequence number of the last item handed out, never an offset: nothing is skipped when an earlier
-item goes away. It knows nothing of users, groups or HTTP."""
+item goes away. It knows nothing of users, groups or HTTP.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """One way through for every call, alone or in a batch: known route, counted, faults, price, permission,
-answer. It speaks calls and replies, not sockets; app.py puts it behind HTTP."""
+answer. It speaks calls and replies, not sockets; app.py puts it behind HTTP.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,6 @@ from .messages import Call, ConnectionBroken, GraphError, Reply, not_emulated
 from .objects import denied
 
 if TYPE_CHECKING:
-    from .routes import Route
     from .state import Tenant
 
 _DIAGNOSTIC = (

@@ -1,5 +1,6 @@
 """The JSON of directory objects: which properties exist, which come unasked, and how an object looks in
-a list, in a mixed collection and as an assignment row. It reads the state and decides nothing."""
+a list, in a mixed collection and as an assignment row. It reads the state and decides nothing.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +67,20 @@ KNOWN: dict[str, frozenset[str]] = {
 KNOWN["directoryObject"] = frozenset().union(*KNOWN.values())
 # These live in SharePoint or Exchange: a single user can be asked for them, a directory list cannot.
 KEPT_OUTSIDE = frozenset(
-    """aboutMe birthday hireDate interests mailboxSettings mySite pastProjects photo preferredName responsibilities
-    schools skills""".split()
+    {
+        "aboutMe",
+        "birthday",
+        "hireDate",
+        "interests",
+        "mailboxSettings",
+        "mySite",
+        "pastProjects",
+        "photo",
+        "preferredName",
+        "responsibilities",
+        "schools",
+        "skills",
+    }
 )
 DEFAULT: dict[str, tuple[str, ...]] = {
     "user": (
@@ -121,11 +134,32 @@ DEFAULT: dict[str, tuple[str, ...]] = {
 }
 _EXTENSION = re.compile(r"extension_[0-9a-fA-F]{32}_\w+")
 _COLLECTIONS = frozenset(
-    """addIns alternativeNames appRoles assignedLicenses assignedPlans businessPhones groupTypes identities
-    imAddresses keyCredentials notificationEmailAddresses oauth2PermissionScopes onPremisesProvisioningErrors
-    otherMails passwordCredentials provisionedPlans proxyAddresses replyUrls resourceBehaviorOptions
-    resourceProvisioningOptions resourceSpecificApplicationPermissions servicePrincipalNames
-    serviceProvisioningErrors tags""".split()
+    {
+        "addIns",
+        "alternativeNames",
+        "appRoles",
+        "assignedLicenses",
+        "assignedPlans",
+        "businessPhones",
+        "groupTypes",
+        "identities",
+        "imAddresses",
+        "keyCredentials",
+        "notificationEmailAddresses",
+        "oauth2PermissionScopes",
+        "onPremisesProvisioningErrors",
+        "otherMails",
+        "passwordCredentials",
+        "provisionedPlans",
+        "proxyAddresses",
+        "replyUrls",
+        "resourceBehaviorOptions",
+        "resourceProvisioningOptions",
+        "resourceSpecificApplicationPermissions",
+        "servicePrincipalNames",
+        "serviceProvisioningErrors",
+        "tags",
+    }
 )
 _EXTENSION_ATTRIBUTES = tuple(f"extensionAttribute{number}" for number in range(1, 16))
 

@@ -1,5 +1,6 @@
 """Microsoft's sign-in endpoint as far as an application needs it: client credentials for a token, the
-OpenID configuration and instance discovery, so that an unchanged msal can be used. Tokens are opaque."""
+OpenID configuration and instance discovery, so that an unchanged msal can be used. Tokens are opaque.
+"""
 
 from __future__ import annotations
 

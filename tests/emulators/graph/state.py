@@ -1,6 +1,7 @@
 """The tenant: users, groups, memberships, managers, assignments and deleted items, with the change log
 that delta query reads. It applies the directory's rules (what a soft delete keeps, what a purge takes
-away) and knows no HTTP, no JSON and no paging: those are the work of the modules beside it."""
+away) and knows no HTTP, no JSON and no paging: those are the work of the modules beside it.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +28,14 @@ DEFAULT_ACCESS = "00000000-0000-0000-0000-000000000000"
 _COMPLEX = frozenset({"onPremisesExtensionAttributes", "employeeOrgData"})
 
 
+_NOBODY = Sequenced()
+
+
 class TenantError(Exception):
     """The directory refuses this change."""
 
 
-class UnknownObject(TenantError):  # noqa: N818 - a claim reads better than "UnknownObjectError"
+class UnknownObject(TenantError):
     pass
 
 
@@ -44,7 +48,8 @@ class DirectoryObject:
     attributes: dict[str, Any]
     deleted_at: float | None = None
     manager: str | None = None
-    members: Sequenced = field(default_factory=Sequenced)
+    members: Sequenced = field(default=_NOBODY)
+    """Direct members of a group, the soft-deleted included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class Tenant:
 
     def is_in_scope(self, user_id: str) -> bool:
         """Whether the user is assigned directly or through a group that holds it directly."""
-        principals = [user_id, *self.groups_of.get(user_id, ())]
+        principals = [user_id, *(key for key in self.groups_of.get(user_id, ()) if self.live(key) is not None)]
         return any(
             self.assignments[row].resource_id == self.service_principal_id
             for principal in principals
@@ -299,7 +304,7 @@ class Tenant:
         attributes.setdefault("mailEnabled", "Unified" in attributes["groupTypes"])
         attributes.setdefault("securityEnabled", "Unified" not in attributes["groupTypes"])
         attributes.setdefault("createdDateTime", self.timestamp())
-        self.objects[group_id] = DirectoryObject(group_id, "group", attributes)
+        self.objects[group_id] = DirectoryObject(group_id, "group", attributes, members=Sequenced())
         self.groups.add(group_id, self._log_group(group_id, Event.CREATED))
 
     def update_group(self, group_id: str, **attributes: Any) -> None:

@@ -1,6 +1,7 @@
 """Opaque page tokens: a position and everything that must not change between pages, written into the text
 itself, so that the emulator keeps no sessions and a link can be asked twice. The text differs each
-time it is handed out, as Graph's does; a client that compares or parses links will notice."""
+time it is handed out, as Graph's does; a client that compares or parses links will notice.
+"""
 
 from __future__ import annotations
 
