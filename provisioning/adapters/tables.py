@@ -4,11 +4,11 @@ A row becomes an entity whose JSON text is split over the string properties d0, 
 may hold. A table is made when something is first written to it. Everything that the service refuses is refused before
 the call, since Azurite is more lenient than the service. This module knows nothing of what a row means.
 
-A lost reply: azure-data-tables sends a transaction again when the reply to it was lost. If the first one was carried
-out, the second meets its own rows and the service answers 409, 412 or 404; this becomes `RowConflict`, like a row that
-somebody else wrote. The reply to the last attempt may be lost as well: that becomes `Unavailable`. So neither proves
-that nothing was written, and whoever meets them reads again before deciding; the engine does. A transaction of `Put`
-and unconditional `Delete` only is simply written twice.
+A lost reply: a transaction whose reply never came may have been carried out; this becomes `Unavailable`, as it is not
+sent again. After an answer of 500, 503 or 504 azure-data-tables does send it again, and if the first one was carried
+out after all, the second meets its own rows: 409, 412 or 404 become `RowConflict`, as if somebody else had written. So
+neither error proves that nothing was written, and whoever meets one reads again before deciding; the engine does. Only
+`Put` and unconditional `Delete` are simply carried out twice.
 """
 
 from __future__ import annotations
