@@ -201,7 +201,7 @@ class _Population:
         return [person[0] for level in levels for person in level]
 
     def _hire(self, number: int, level: int, boss: tuple[str, str, Office, str] | None) -> tuple[str, str, Office, str]:
-        department = boss[1] if boss is not None and level > 3 else DEPARTMENTS[(number * 7) % len(DEPARTMENTS)]
+        department = boss[1] if boss is not None and level > 4 else DEPARTMENTS[(number * 7) % len(DEPARTMENTS)]
         office = boss[2] if boss is not None and self._random.random() < 0.7 else self._random.choice(OFFICES)
         company = boss[3] if boss is not None and level > 1 else COMPANIES[number % len(COMPANIES)]
         user_id = _guid(self._random)
