@@ -15,6 +15,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.emulators.servicenow import (
     CLIENT_ID,
@@ -922,6 +924,14 @@ def test_the_control_api_sets_what_goes_wrong_and_how_fast(call, instance):
     assert instance.property("glide.invalid_query.returns_no_rows") == "true"
 
 
+def test_the_control_api_names_its_routes_to_who_guesses_wrong(call, instance):
+    reply = call("GET", "/_emulator/nope", auth=None)
+    assert reply.status_code == 404
+    assert "POST /_emulator/faults" in reply.json()["known"]
+    assert call("GET", "/_emulator", auth=None).json()["records"]["sys_user"] == instance.count("sys_user")
+    assert not instance.counts
+
+
 def test_the_control_api_resets_and_seeds_with_given_names(call, instance):
     call("POST", "/_emulator/reset")
     assert instance.count("sys_user") == 0
@@ -978,3 +988,28 @@ def test_rows_stay_in_order_while_they_come_and_go():
     present = [row["sys_id"] for row in instance.rows("sys_user")]
     assert present == sorted(present)
     assert len(present) == instance.count("sys_user") == 210
+
+
+_FIELDS = st.sampled_from(["user_name", "title", "department", "active", "sys_id", "department.name", "nope"])
+_VALUES = st.sampled_from(["", "a", "A", "ä", "b", "NULL", "true", "false", "a,b", FINANCE_ID, "1" * 32])
+_TERMS = st.builds(
+    "{}{}{}".format, _FIELDS, st.sampled_from(["=", "!=", "IN", "NOT IN", "STARTSWITH", ">", "LIKE"]), _VALUES
+)
+_QUERIES = st.lists(st.tuples(st.sampled_from(["^", "^OR", "^NQ"]), _TERMS), min_size=1, max_size=4).map(
+    lambda parts: "".join(joint + term for joint, term in parts)
+)
+
+
+@given(
+    query=_QUERIES,
+    users=st.lists(st.tuples(_VALUES, st.sampled_from(["", FINANCE_ID]), st.booleans()), max_size=6),
+)
+def test_an_index_and_a_look_at_every_row_select_alike(query, users):
+    instance = Instance()
+    instance.insert("cmn_department", {"sys_id": FINANCE_ID, "name": "a"})
+    for number, (title, department, active) in enumerate(users):
+        fields = {"user_name": f"{title}{number}", "title": title, "department": department, "active": active}
+        instance.insert("sys_user", fields | ({"sys_id": "1" * 32} if number == 0 else {}))
+    accepts = instance.evaluation.accepting("sys_user", parse(query))
+    expected = [row["sys_id"] for row in instance.rows("sys_user") if accepts(row)]
+    assert [row["sys_id"] for row in instance.rows("sys_user", query)] == expected

@@ -31,7 +31,7 @@ _ALWAYS = [
 
 
 def create_app(instance: Instance) -> Starlette:
-    return Starlette(routes=[Mount("/_emulator", routes=control_routes(instance)), Mount("/", _Door(instance))])
+    return Starlette(routes=[*control_routes(instance), Mount("/", _Door(instance))])
 
 
 class _Door:

@@ -97,4 +97,4 @@ def _serviced(item: dict[str, Any], reply: Reply, seconds: float) -> dict[str, A
 
 @cache
 def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase
+    return next((known.phrase for known in HTTPStatus if known == status), "")

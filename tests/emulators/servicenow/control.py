@@ -27,7 +27,7 @@ Handler = Callable[["HttpRequest", Body], Any]
 def control_routes(instance: Instance) -> list[Route]:
     control = _Control(instance)
     table: list[tuple[str, str, Handler]] = [
-        ("GET", "/", control.overview),
+        ("GET", "", control.overview),
         ("POST", "/reset", control.reset),
         ("POST", "/seed", control.seed),
         ("GET", "/counts", control.counts),
@@ -51,7 +51,13 @@ def control_routes(instance: Instance) -> list[Route]:
         ("PUT", "/oauth-clients", control.set_client),
         ("DELETE", "/tokens", control.revoke_tokens),
     ]
-    return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
+    routes = [Route(f"/_emulator{path}", _endpoint(handler), methods=[method]) for method, path, handler in table]
+    known = [f"{method} /_emulator{path}" for method, path, _ in table]
+
+    async def unknown(request: HttpRequest) -> Response:
+        return JSONResponse({"error": f"no such control: {request.method} {request.url.path}", "known": known}, 404)
+
+    return [*routes, Route("/_emulator{rest:path}", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])]
 
 
 def _endpoint(handler: Handler) -> Callable[[HttpRequest], Awaitable[Response]]:
