@@ -16,11 +16,12 @@ import httpx
 from provisioning.adapters.graph.answers import Call, NotThere, item_of, item_response, values_of
 from provisioning.adapters.graph.session import GraphSession
 from provisioning.adapters.http import PASSING_STATUSES, retry_after
-from provisioning.errors import Unavailable
+from provisioning.errors import CursorExpired, Unavailable
 
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 20
+PAGE = 999
 ATTEMPTS = 5
 LONGEST_WAIT = 60.0
 EVENTUAL = {"ConsistencyLevel": "eventual"}
@@ -128,3 +129,6 @@ def _answer(item: JSON, url: str, call: Call) -> JSON | None:
         return item_of(item, url, call)
     except NotThere:
         return None
+    except CursorExpired as error:
+        # Nobody kept this one: the list is read from its beginning next time.
+        raise Unavailable(f"{error}, which was in the middle of being read; it is read again later") from error

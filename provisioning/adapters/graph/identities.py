@@ -100,6 +100,11 @@ class ApplicationIdentity:
                     http_client=login,
                 )
                 answer: Mapping[str, Any] = client.acquire_token_for_client([self._scope], claims_challenge=claims)
+            except httpx.RequestError as error:
+                raise Unavailable(
+                    f"cannot reach {self.where} to sign in to Microsoft Graph ({type(error).__name__}): check the "
+                    "network, proxy and firewall of this machine, and ENTRA_AUTHORITY_HOST"
+                ) from error
             except (msal.exceptions.MsalServiceError, ValueError, KeyError) as error:
                 raise self._failed(login.status) from error
         return answer if _is_token(answer) else _raise(self._refused(answer))
@@ -157,6 +162,11 @@ class ManagedIdentity:
                 answer: Mapping[str, Any] = client.acquire_token_for_client(
                     resource=self._resource, claims_challenge=claims
                 )
+            except httpx.RequestError as error:
+                raise Unavailable(
+                    f"cannot reach {self.where} ({type(error).__name__}): this works on Azure only; elsewhere set "
+                    "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET"
+                ) from error
             except (msal.exceptions.MsalServiceError, ValueError) as error:
                 raise Unavailable(f"{self.where} gives no readable answer (HTTP {login.status})") from error
         if _is_token(answer):

@@ -11,9 +11,12 @@ from typing import Any
 
 from provisioning.adapters.graph import decode
 from provisioning.adapters.graph.answers import Call, NotThere, values_of
-from provisioning.adapters.graph.batch import EVENTUAL, JSON, Batches, literal, relative
+from provisioning.adapters.graph.batch import JSON, PAGE, Batches, literal, relative
+from provisioning.adapters.graph.calls import APPLICATION, ASSIGNMENTS, CHANGES, DELETED, GROUPS, USERS
+from provisioning.adapters.graph.grants import Grants
+from provisioning.adapters.graph.memberships import Memberships
 from provisioning.adapters.graph.session import GraphSession, Query, Where
-from provisioning.errors import ConfigError, ObjectError, Unauthorized, Unavailable
+from provisioning.errors import ConfigError, ObjectError, Unavailable
 from provisioning.model import (
     Assignment,
     AssignmentPage,
@@ -26,29 +29,12 @@ from provisioning.model import (
 
 logger = logging.getLogger(__name__)
 
-PAGE = 999
 IDS_IN_FILTER = 15
-PAIRWISE_UP_TO = 20
 USER_BASICS = ("id", "accountEnabled", "userPrincipalName", "displayName")
 GROUP_BASICS = ("id", "displayName", "securityEnabled")
 APPLICATION_PROPERTIES = ("id", "appId", "displayName", "appRoles", "appRoleAssignmentRequired", "accountEnabled")
-ASSIGNMENT_PROPERTIES = ("principalId", "principalType", "appRoleId")
 MANAGER_ID = "manager($select=id)"
 
-USERS = Call("users", "User.Read.All")
-GROUPS = Call("groups", "GroupMember.Read.All")
-CHANGES: Mapping[ObjectType, Call] = {
-    "user": Call("changes of users", "User.Read.All"),
-    "group": Call("changes of groups", "GroupMember.Read.All"),
-}
-MEMBERS = Call("members of groups", "GroupMember.Read.All")
-APPLICATION = Call("the enterprise application", "Application.Read.All")
-ASSIGNMENTS = Call("assignments to the enterprise application", "Application.Read.All")
-GRANTS = Call("app role assignments of users and groups", "Directory.Read.All")
-DELETED: Mapping[ObjectType, Call] = {
-    "user": Call("deleted users", "User.Read.All"),
-    "group": Call("deleted groups", "Group.Read.All"),
-}
 _DELTA: Mapping[ObjectType, Where] = {
     "user": lambda graph: graph.users.delta,
     "group": lambda graph: graph.groups.delta,
@@ -80,7 +66,8 @@ class GraphSource:
             "user": _names(USER_BASICS, user_attributes),
             "group": _names(GROUP_BASICS, group_attributes),
         }
-        self._may_read_grants = True
+        self._memberships = Memberships(self._batches)
+        self._grants = Grants(self._batches, self._memberships, self._all_assignments)
 
     async def aclose(self) -> None:
         await self._session.aclose()
@@ -132,6 +119,7 @@ class GraphSource:
         return DeltaPage(found, next_link or None, None if next_link else delta_link)
 
     async def assignments(self, link: str | None) -> AssignmentPage:
+        """Raises `CursorExpired` for a link kept too long: read the list from its beginning."""
         resource = await self._resource_id()
 
         def assigned_to(graph: Any) -> Any:
@@ -145,14 +133,7 @@ class GraphSource:
         return AssignmentPage(rows, body.get("@odata.nextLink") or None)
 
     async def members(self, groups: Collection[str]) -> Mapping[str, tuple[Member, ...] | None]:
-        ids = _once(groups)
-        # No cast to users: nested groups have to be seen, to be warned about.
-        urls = [relative("groups", group, "members", select="id", top=PAGE) for group in ids]
-        lists = await self._batches.collections(urls, MEMBERS)
-        return {
-            group: None if found is None else tuple(decode.member(body, MEMBERS) for body in found)
-            for group, found in zip(ids, lists, strict=True)
-        }
+        return await self._memberships.members(groups)
 
     async def users(self, ids: Collection[str]) -> Mapping[str, SourceObject]:
         expand = {"expand": MANAGER_ID} if self._with_manager else {}
@@ -165,33 +146,10 @@ class GraphSource:
         return {group.id: group for group in _objects("group", bodies)}
 
     async def grants(self, kind: ObjectType, ids: Collection[str]) -> Mapping[str, tuple[Assignment, ...] | None]:
-        """Reads each object's own list, which takes Directory.Read.All. Without that permission the same is found out
-        from the application's list, read anew, and each object's membership in the groups that it names.
-        """
-        if self._may_read_grants:
-            try:
-                return await self._own_grants(kind, ids)
-            except Unauthorized as error:
-                if error.code != "InsufficientRights":
-                    raise
-                logger.info("own assignments may not be read; using the application's list", extra={"kind": kind})
-                self._may_read_grants = False
-        return await self._listed_grants(kind, ids)
+        return await self._grants.of(kind, ids, await self._resource_id())
 
     async def are_members(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], bool]:
-        """Asks each group's members for the one id. That filter works on the live list; the same question from the
-        member's side takes ConsistencyLevel: eventual, an index that lags behind and so proves nothing.
-        """
-        once = tuple(dict.fromkeys(pairs))
-        urls = [
-            relative("groups", group, "members", filter=f"id eq {literal(member)}", select="id")
-            for group, member in once
-        ]
-        lists = await self._batches.collections(urls, MEMBERS)
-        return {
-            pair: found is not None and any(body.get("id") == pair[1] for body in found)
-            for pair, found in zip(once, lists, strict=True)
-        }
+        return await self._memberships.are_members(pairs)
 
     async def deleted(self, kind: ObjectType, ids: Collection[str]) -> frozenset[str]:
         once = _once(ids)
@@ -251,39 +209,6 @@ class GraphSource:
             raise Unavailable(f"Microsoft Graph says that the list of {call.what} does not exist: check GRAPH_BASE_URL")
         return [body for found in lists for body in found or ()]
 
-    async def _own_grants(self, kind: ObjectType, ids: Collection[str]) -> dict[str, tuple[Assignment, ...] | None]:
-        resource, once = await self._resource_id(), _once(ids)
-        only, select = f"resourceId eq {resource}", ",".join(ASSIGNMENT_PROPERTIES)
-        # Microsoft asks for an advanced query where rows through groups have to be complete:
-        # https://learn.microsoft.com/graph/api/user-list-approleassignments
-        complete = {"count": "true"} if kind == "user" else {}
-        urls = [
-            relative(f"{kind}s", one, "appRoleAssignments", filter=only, select=select, top=PAGE, **complete)
-            for one in once
-        ]
-        lists = await self._batches.collections(urls, GRANTS, headers=EVENTUAL if kind == "user" else None)
-        return {
-            one: None if rows is None else tuple(map(decode.assignment, rows))
-            for one, rows in zip(once, lists, strict=True)
-        }
-
-    async def _listed_grants(self, kind: ObjectType, ids: Collection[str]) -> dict[str, tuple[Assignment, ...] | None]:
-        once = _once(ids)
-        call = USERS if kind == "user" else GROUPS
-        present = await self._batches.objects([relative(f"{kind}s", one, select="id") for one in once], call)
-        known = [one for one, body in zip(once, present, strict=True) if body is not None]
-        rows = await self._all_assignments() if known else []
-        through: dict[str, list[Assignment]] = {}
-        for row in rows:
-            through.setdefault(row.principal_id, []).append(row)
-        assigned = [row.principal_id for row in rows if row.principal_type == "Group"] if kind == "user" else []
-        memberships = await self._memberships(_once(assigned), known)
-        granted = {
-            one: tuple(through.get(one, ())) + tuple(row for group in memberships[one] for row in through[group])
-            for one in known
-        }
-        return {one: granted.get(one) for one in once}
-
     async def _all_assignments(self) -> list[Assignment]:
         rows: list[Assignment] = []
         link = None
@@ -292,23 +217,7 @@ class GraphSource:
             rows += page.assignments
             link = page.next_link
             if link is None:
-                break
-        if not rows:
-            raise Unauthorized(
-                "the list of assignments to the enterprise application is empty, which alone proves nobody's loss of "
-                f"access: grant this application {GRANTS.permission} with admin consent, so that each can be asked for",
-                code="InsufficientRights",
-            )
-        return rows
-
-    async def _memberships(self, groups: Sequence[str], users: Sequence[str]) -> dict[str, list[str]]:
-        """Which of the groups each user is a direct member of."""
-        if len(users) <= PAIRWISE_UP_TO:
-            held = await self.are_members([(group, user) for group in groups for user in users])
-            return {user: [group for group in groups if held[group, user]] for user in users}
-        lists = await self.members(groups)
-        members = {group: {member.id for member in lists[group] or ()} for group in groups}
-        return {user: [group for group in groups if user in members[group]] for user in users}
+                return rows
 
 
 def _names(basics: Iterable[str], mapped: Iterable[str]) -> tuple[str, ...]:

@@ -10,10 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import httpx
-
-from provisioning.errors import Unavailable
-
 RENEW_BEFORE = 300.0
 
 
@@ -30,11 +26,8 @@ class Tokens(Protocol):
 class Identity(Protocol):
     """What can be turned into a token."""
 
-    where: str
-    """The host that is asked, for messages."""
-
     def ask(self, claims: str | None) -> Mapping[str, Any]:
-        """An answer with "access_token" and "expires_in". Blocks; raises from our tree or httpx.RequestError."""
+        """An answer with "access_token" and "expires_in". Blocks, so it is called in a thread."""
 
 
 class StaticToken:
@@ -70,18 +63,13 @@ class SignedIn:
 
     async def fresh(self, rejected: str, claims: str | None) -> str:
         async with self._lock:
-            if claims is not None or self._token == rejected:
+            # Unless another request that was rejected with it has brought a new one meanwhile.
+            if self._token == rejected:
                 await self._renew(claims)
             return self._token
 
     async def _renew(self, claims: str | None) -> None:
-        try:
-            answer = await asyncio.to_thread(self._identity.ask, claims)
-        except httpx.RequestError as error:
-            raise Unavailable(
-                f"cannot reach {self._identity.where} to sign in to Microsoft Graph ({type(error).__name__}): check "
-                "the network, proxy and firewall of this machine, and ENTRA_AUTHORITY_HOST"
-            ) from error
+        answer = await asyncio.to_thread(self._identity.ask, claims)
         seconds = float(answer["expires_in"])
         self._token = str(answer["access_token"])
         self._until = self._clock() + max(seconds - RENEW_BEFORE, seconds / 2)
