@@ -1,0 +1,11 @@
+"""ServiceNow over HTTP: `ServiceNowSession` reaches one instance, `ServiceNowTarget` is what the engine works with,
+`credentials` makes the login, `refusal` says why a value cannot be looked up.
+"""
+
+from provisioning.adapters.servicenow.auth import credentials
+from provisioning.adapters.servicenow.checking import Finding
+from provisioning.adapters.servicenow.query import refusal
+from provisioning.adapters.servicenow.session import ServiceNowSession
+from provisioning.adapters.servicenow.target import TABLES, ServiceNowTarget
+
+__all__ = ["TABLES", "Finding", "ServiceNowSession", "ServiceNowTarget", "credentials", "refusal"]

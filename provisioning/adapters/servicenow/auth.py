@@ -1,0 +1,185 @@
+"""How we log in: OAuth client credentials and OAuth password, Basic, an API key header, each an `httpx.Auth`. A token
+is asked for once for all requests that need it, renewed before it ends and once after a 401; credentials that were
+refused are not tried again for a while, because an instance locks an account after a few failures. A secret goes into
+a request and nowhere else. Knows no instance: the address is that of the request at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
+
+import httpx
+
+from provisioning.adapters.http import retry_after
+from provisioning.adapters.servicenow.answers import Answer, Fault, body_of
+from provisioning.errors import ConfigError, Unauthorized, Unavailable
+
+TOKEN_PATH = "/oauth_token.do"  # noqa: S105 - a path
+RENEW_BEFORE = 60.0
+"""Seconds of life that a token must have left to be used."""
+QUIET_AFTER_REFUSAL = 60.0
+"""Seconds in which refused credentials are not shown to the instance again."""
+
+Clock = Callable[[], float]
+
+
+def credentials(kind: str, **settings: str) -> httpx.Auth:
+    """The way to log in that SERVICENOW_AUTH names, with the settings it needs: client_id, client_secret, username,
+    password, api_key. Those it does not need may be there and are ignored.
+    """
+    match kind:
+        case "oauth-client-credentials":
+            return OAuth("client_credentials", _settings(kind, settings, "client_id", "client_secret"))
+        case "oauth-password":
+            return OAuth("password", _settings(kind, settings, "client_id", "client_secret", "username", "password"))
+        case "basic":
+            given = _settings(kind, settings, "username", "password")
+            return FixedCredentials(httpx.BasicAuth(given["username"], given["password"]))
+        case "api-key":
+            return FixedCredentials(_ApiKey(_settings(kind, settings, "api_key")["api_key"]))
+        case "oauth-jwt" | "mtls":
+            raise ConfigError(f"SERVICENOW_AUTH={kind} is not supported yet: use oauth-client-credentials")
+        case _:
+            raise ConfigError(
+                f"SERVICENOW_AUTH is {kind!r}: use oauth-client-credentials, oauth-password, basic or api-key"
+            )
+
+
+class OAuth(httpx.Auth):
+    """A bearer token from the instance's own token endpoint."""
+
+    def __init__(self, grant: str, form: Mapping[str, str], *, now: Clock = time.monotonic) -> None:
+        self._form = {"grant_type": grant, **form}
+        self._now = now
+        self._token = ""
+        self._good_until = 0.0
+        self._lock = asyncio.Lock()
+        self._refusal = _Refusal(now)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        used = ""
+        for _ in range(2):  # once more after a 401, with a token asked for anew: never more
+            async with self._lock:
+                if self._token == used or self._now() >= self._good_until:
+                    answer = yield self._token_request(request)
+                    await answer.aread()
+                    self._keep(answer)
+                used = self._token
+            request.headers["Authorization"] = f"Bearer {used}"
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return
+
+    def _token_request(self, request: httpx.Request) -> httpx.Request:
+        self._refusal.check()
+        return httpx.Request(
+            "POST",
+            request.url.join(TOKEN_PATH),
+            headers={"Accept": "application/json"},
+            data=self._form,
+            extensions={"timeout": request.extensions.get("timeout", {})},
+        )
+
+    def _keep(self, response: httpx.Response) -> None:
+        self._token, self._good_until = "", 0.0
+        host = response.request.url.host
+        if response.is_client_error and response.status_code not in {408, 429}:
+            self._refusal.happened(
+                Unauthorized(
+                    f"{host}: the token endpoint refused the credentials (grant {self._form['grant_type']}, status "
+                    f"{response.status_code}). Check client id and secret, that the registry record is active and "
+                    "names an application user, and that glide.oauth.inbound.client.credential.grant_type.enabled is "
+                    "true; with user and password also that the user is active, not locked out and not web-only",
+                    code="ServiceNowCredentialsValidation",
+                )
+            )
+        body = body_of(
+            Answer(
+                response.status_code,
+                response.content,
+                response.headers.get("Content-Type", ""),
+                retry_after(response),
+            )
+        )
+        if isinstance(body, Fault):
+            raise body.error(host)
+        token = body.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise Unavailable(
+                f"{host}: the token endpoint answered without a token. Check {TOKEN_PATH} on the instance"
+            )
+        self._token = token
+        self._good_until = self._now() + max(_seconds(body.get("expires_in")) - RENEW_BEFORE, 1.0)
+
+
+class FixedCredentials(httpx.Auth):
+    """Credentials that travel with each request. A 401 is tried once more (instances answer some in passing)."""
+
+    def __init__(self, scheme: httpx.Auth, *, now: Clock = time.monotonic) -> None:
+        self._scheme = scheme
+        self._refusal = _Refusal(now)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        self._refusal.check()
+        request = next(self._scheme.sync_auth_flow(request))
+        for _ in range(2):
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return
+        self._refusal.happened(
+            Unauthorized(
+                f"{request.url.host}: the instance does not accept the credentials (401, twice). Check them, that the "
+                "account is active and not locked out, and that it may log in this way: ServiceNow refuses Basic "
+                "authentication to interactive accounts (role snc_basic_auth_api_access, or web service access only)",
+                code="ServiceNowCredentialsValidation",
+            )
+        )
+
+
+class _ApiKey(httpx.Auth):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def sync_auth_flow(self, request: httpx.Request) -> Any:
+        request.headers["x-sn-apikey"] = self._key
+        yield request
+
+
+class _Refusal:
+    """Remembers that credentials were refused, so that many requests at once cannot lock an account."""
+
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._error: Unauthorized | None = None
+        self._quiet_until = 0.0
+
+    def check(self) -> None:
+        if self._error is not None and self._now() < self._quiet_until:
+            raise Unauthorized(str(self._error), code=self._error.code)
+
+    def happened(self, error: Unauthorized) -> None:
+        self._error, self._quiet_until = error, self._now() + QUIET_AFTER_REFUSAL
+        raise error
+
+
+def _settings(kind: str, settings: Mapping[str, str], *names: str) -> dict[str, str]:
+    """The settings that are needed, all present and fit for a header or a form."""
+    for name in names:
+        value, variable = settings.get(name, ""), f"SERVICENOW_{name.upper()}"
+        if not value:
+            raise ConfigError(f"{variable} is not set, and SERVICENOW_AUTH={kind} needs it")
+        if not value.isprintable() or value != value.strip():
+            raise ConfigError(f"{variable} holds a line break, a control character or blanks at an end: remove them")
+        if name == "api_key" and not value.isascii():
+            raise ConfigError(f"{variable} holds characters outside ASCII, which no API key has: copy it again")
+    return {name: settings[name] for name in names}
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return RENEW_BEFORE

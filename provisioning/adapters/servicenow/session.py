@@ -1,0 +1,190 @@
+"""One instance and the way to reach it: its address, the client with our transports, no cookies, no redirections.
+Turns what breaks on the way into errors that say whether the request can have arrived. What an answer means is not
+known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from provisioning.adapters.http import SAFE_METHODS, ReadOnlyTransport, RetryTransport, retry_after
+from provisioning.adapters.servicenow import batch
+from provisioning.adapters.servicenow.answers import Answer, ReplyLost
+from provisioning.adapters.servicenow.auth import TOKEN_PATH
+from provisioning.errors import ConfigError, Unavailable
+
+CLIENT = "open-entra-provisioning/0.1"
+TIMEOUT = 60.0
+"""Seconds to wait for an answer: twice what ServiceNow grants a batch, and what it grants a Table API call."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+
+class ServiceNowSession:
+    """`instance` is a name (contoso) or a whole address. A dry run lets reads pass and nothing else."""
+
+    def __init__(
+        self,
+        instance: str,
+        auth: httpx.Auth,
+        *,
+        dry_run: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = TIMEOUT,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.url = instance_url(instance)
+        self.host = self.url.host
+        inner = transport or httpx.AsyncHTTPTransport(retries=0)
+        if dry_run:
+            inner = ReadOnlyTransport(inner, reads=changes_nothing)
+        self._client = httpx.AsyncClient(
+            auth=auth,
+            transport=RetryTransport(inner, may_resend=is_read, sleep=sleep),
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
+            headers={"Accept": "application/json", "User-Agent": CLIENT},
+            # Requests that share a session wait for each other, and beyond ten are answered 202 and thrown away.
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+        )
+        self._sleep = sleep
+        self._batch_url = self.url.copy_with(path=batch.PATH)
+
+    async def get(self, path: str) -> Answer:
+        return await self._send(self._client.build_request("GET", self.url.join(path)))
+
+    async def post_batch(self, content: bytes) -> Answer:
+        headers = {"Content-Type": "application/json"}
+        return await self._send(self._client.build_request("POST", self._batch_url, content=content, headers=headers))
+
+    async def pause(self, attempt: int) -> None:
+        """Before an answer that was none is asked for again."""
+        await self._sleep(0.5 * 2 ** (attempt - 1))
+
+    async def _send(self, request: httpx.Request) -> Answer:
+        try:
+            response = await self._client.send(request)
+        except httpx.RequestError as error:
+            raise self._broken(error) from error
+        location = response.headers.get("Location", "") if response.is_redirect else ""
+        return Answer(
+            response.status_code,
+            response.content,
+            response.headers.get("Content-Type", ""),
+            _pause(response) if response.status_code == httpx.codes.TOO_MANY_REQUESTS else None,
+            _host(location) or self.host if location else "",
+        )
+
+    def _broken(self, error: httpx.RequestError) -> Unavailable:
+        """What broke, and whether the request can have arrived."""
+        if not isinstance(error, _NEVER_SENT):
+            if isinstance(error, httpx.TimeoutException):
+                return ReplyLost(f"{self.host}: no answer in time. It is tried again by itself", code="Timeout")
+            return ReplyLost(
+                f"{self.host}: the connection broke before the answer was complete. It is tried again by itself",
+                code="WebExceptionProtocolError",
+            )
+        if _caused_by(error, socket.gaierror):
+            return Unavailable(
+                f"{self.host}: no such host. Correct SERVICENOW_INSTANCE, or the name service of this machine",
+                code="ServiceNowInstanceInvalid",
+            )
+        if _caused_by(error, ssl.SSLError):
+            return Unavailable(
+                f"{self.host}: its certificate is not trusted, or it does not speak TLS. Correct SERVICENOW_INSTANCE, "
+                "or the trusted certificates of this machine",
+                code="ServiceNowInstanceInvalid",
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return Unavailable(f"{self.host}: no connection in time. It is tried again by itself", code="Timeout")
+        return Unavailable(
+            f"{self.host}: the connection was refused. Check SERVICENOW_INSTANCE and the firewall in between",
+            code="ServiceNowInstanceInvalid",
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def instance_url(instance: str) -> httpx.URL:
+    """The address of an instance. A text that holds credentials is never repeated in an error."""
+    text = instance.strip()
+    if _NAME.fullmatch(text) and text.lower() != "localhost":
+        return httpx.URL(f"https://{text.lower()}.service-now.com")
+    way_out = "give a name such as contoso, or an address such as https://contoso.service-now.com"
+    if not text:
+        raise ConfigError(f"SERVICENOW_INSTANCE is empty: {way_out}")
+    try:
+        url = httpx.URL(text if "://" in text else f"https://{text}")
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"SERVICENOW_INSTANCE is not an address: {way_out}") from error
+    if url.userinfo:
+        raise ConfigError(f"SERVICENOW_INSTANCE holds a user or password before {url.host}: {way_out}")
+    if not url.host or " " in url.host:
+        raise ConfigError(f"SERVICENOW_INSTANCE names no host: {way_out}")
+    if url.query or url.fragment or "?" in text or "#" in text:
+        raise ConfigError(f"SERVICENOW_INSTANCE holds a query after {url.host}: {way_out}")
+    if url.path not in {"", "/"}:
+        raise ConfigError(f"SERVICENOW_INSTANCE holds a path after {url.host}: {way_out}")
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+        raise ConfigError(f"SERVICENOW_INSTANCE must begin with https:// for {url.host}: {way_out}")
+    return url.copy_with(path="/")
+
+
+def is_read(request: httpx.Request) -> bool:
+    """Whether a repeat does no harm: a GET, or a batch of nothing else."""
+    if request.method in SAFE_METHODS:
+        return True
+    return request.method == "POST" and request.url.path == batch.PATH and batch.is_read(request.content)
+
+
+def changes_nothing(request: httpx.Request) -> bool:
+    """Whether a dry run may send it: reads, and the request for a token."""
+    return is_read(request) or (request.method == "POST" and request.url.path == TOKEN_PATH)
+
+
+def _pause(response: httpx.Response) -> float | None:
+    """Seconds to stay away: Retry-After, else until the rate rule's window ends."""
+    asked = retry_after(response)
+    if asked is not None:
+        return asked
+    try:
+        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - time.time())
+    except (KeyError, ValueError):
+        return None
+
+
+def _host(location: str) -> str:
+    """The host of a redirection and nothing else: its query may hold a secret."""
+    try:
+        return httpx.URL(location).host
+    except httpx.InvalidURL:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, kind):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

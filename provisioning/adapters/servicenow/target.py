@@ -1,0 +1,127 @@
+"""ServiceNow as the engine sees it: columns, lookups by value and by sys_id, memberships, batches of writes, and a
+connection test. Puts the parts of this package together for one instance and remembers its dictionary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from provisioning.adapters.servicenow import checking, dictionary
+from provisioning.adapters.servicenow.checking import Finding
+from provisioning.adapters.servicenow.pace import Pace
+from provisioning.adapters.servicenow.query import Lookup, lookups, loose, refusal
+from provisioning.adapters.servicenow.reading import Calls, Reader
+from provisioning.adapters.servicenow.session import ServiceNowSession
+from provisioning.adapters.servicenow.writing import SYS_ID, Writer
+from provisioning.errors import ConfigError
+from provisioning.model import Record, Write, WriteOutcome
+
+TABLES = (
+    "sys_user",
+    "sys_user_group",
+    "sys_user_grmember",
+    "cmn_department",
+    "cmn_location",
+    "core_company",
+    "cmn_cost_center",
+)
+_MEMBERS = "sys_user_grmember"
+
+
+class ServiceNowTarget:
+    """`slots` is how many calls may run at once, of all those that the instance grants to its callers together."""
+
+    def __init__(self, session: ServiceNowSession, *, tables: Sequence[str] = TABLES, slots: int = 2) -> None:
+        self._session = session
+        self._tables = tuple(tables)
+        self._calls = Calls(session, slots)
+        self._reader = Reader(self._calls)
+        self._pace = Pace()
+        self._writer = Writer(self._calls, self._reader, self._pace)
+        self._columns: dictionary.Columns | None = None
+        self._learning = asyncio.Lock()
+        self.batch_size = self._pace.size
+
+    async def dictionary(self) -> dictionary.Columns:
+        """Read once; another target learns it anew."""
+        async with self._learning:
+            if self._columns is None:
+                self._columns = await dictionary.load(self._calls, self._reader, self._tables)
+            return self._columns
+
+    async def find(
+        self, table: str, field: str, values: Collection[str], fields: Collection[str]
+    ) -> Mapping[str, tuple[Record, ...]]:
+        """A value with a `refusal` is absent from the answer, like one without a hit: ask `refusal` before.
+
+        Rows that row access rules hide are not seen. Raises `ConfigError` when the table lacks a field.
+        """
+        await self._require(table, (field, *fields))
+        asked = [value for value in dict.fromkeys(values) if refusal(value) is None]
+        hits: dict[str, dict[str, Record]] = {}
+        for _, rows in await self._reader.rows(lookups(table, field, asked, _with_key(field, fields))):
+            for row in rows:
+                hits.setdefault(loose(row[field]), {})[row["sys_id"]] = row
+        return {value: tuple(found.values()) for value in asked if (found := hits.get(loose(value)))}
+
+    async def read(self, table: str, sys_ids: Collection[str], fields: Collection[str]) -> Mapping[str, Record]:
+        await self._require(table, fields)
+        asked = [sys_id for sys_id in dict.fromkeys(sys_ids) if SYS_ID.fullmatch(sys_id)]
+        found = await self._reader.rows(lookups(table, "sys_id", asked, _with_key("sys_id", fields)))
+        present = {row["sys_id"]: row for _, rows in found for row in rows}
+        return {sys_id: present[sys_id] for sys_id in asked if sys_id in present}
+
+    async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """Asked by group or by user, whichever takes fewer questions."""
+        asked = {pair for pair in pairs if SYS_ID.fullmatch(pair[0]) and SYS_ID.fullmatch(pair[1])}
+        by_group = len({group for group, _ in asked}) <= len({user for _, user in asked})
+        sides: dict[str, list[str]] = {}
+        for group, user in sorted(asked):
+            one, other = (group, user) if by_group else (user, group)
+            sides.setdefault(one, []).append(other)
+        given, field = ("group", "user") if by_group else ("user", "group")
+        questions: list[Lookup] = []
+        for one, others in sides.items():
+            questions += lookups(_MEMBERS, field, others, ("sys_id", "group", "user"), (given, one))
+        found: dict[tuple[str, str], dict[str, None]] = {}
+        for _, rows in await self._reader.rows(questions):
+            for row in rows:
+                pair = (row["group"], row["user"])
+                if pair in asked:
+                    found.setdefault(pair, {})[row["sys_id"]] = None
+        return {pair: tuple(sys_ids) for pair, sys_ids in found.items()}
+
+    async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
+        """May take several calls: what the instance did not get to is sent again, what is in doubt is read back."""
+        try:
+            return await self._writer.write(writes)
+        finally:
+            self.batch_size = self._pace.size
+
+    async def check(self) -> tuple[Finding, ...]:
+        """Whether this instance can be used as it is configured."""
+        return await checking.check(self._calls, self._reader, self._tables)
+
+    async def aclose(self) -> None:
+        await self._session.aclose()
+
+    async def _require(self, table: str, fields: Collection[str]) -> None:
+        """An instance ignores the names it does not know, in a filter too, and then answers with everybody."""
+        columns = (await self.dictionary()).get(table)
+        if columns is None:
+            raise ConfigError(
+                f"SchemaAttributeNotFound: {self._session.host} has no table {table}, or hides it. Correct the "
+                "mapping, or let the integration user read the table"
+            )
+        for name in fields:
+            if name != "sys_id" and name.partition(".")[0] not in columns:
+                raise ConfigError(
+                    f"SchemaAttributeNotFound: table {table} of {self._session.host} has no field {name}. Correct the "
+                    "mapping, or create the field in ServiceNow"
+                )
+
+
+def _with_key(field: str, fields: Collection[str]) -> tuple[str, ...]:
+    """Never without names: no names would mean all fields."""
+    return (field, *fields)
