@@ -30,8 +30,10 @@ _MEMBER_TYPES: dict[str, Literal["user", "group"]] = {
 
 
 def source_object(kind: ObjectType, body: JSON) -> SourceObject:
-    """The object with its attributes as Graph names them, `id` among them and annotations not."""
-    return SourceObject(kind, _id(body), {name: value for name, value in body.items() if "@" not in name})
+    """The object with its attributes as Graph names them, `id` among them. Takes the annotations out of `body`."""
+    for annotation in [name for name in body if "@" in name]:
+        del body[annotation]
+    return SourceObject(kind, _id(body), body)
 
 
 def user_with_manager(body: JSON) -> SourceObject:
@@ -48,10 +50,10 @@ def changes(kind: ObjectType, entries: Iterable[JSON]) -> Iterator[Change]:
         if removed := entry.get("@removed"):
             yield Removed(kind, _id(entry), permanent=removed.get("reason") == "deleted")
             continue
+        references, slice_ = entry.get("manager@delta"), entry.get("members@delta")
         found = source_object(kind, entry)
-        if references := entry.get("manager@delta"):
+        if references:
             found.attributes["manager"] = _present_manager(references)
-        slice_ = entry.get("members@delta")
         # A further slice of members may come without the group's properties: that is no news of the group.
         if slice_ is None or found.attributes.keys() - {"id"}:
             yield Upserted(found)
