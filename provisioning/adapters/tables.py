@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -154,11 +155,8 @@ class TablesStore:
                     etags = await self._submit(table, prepared)
                     break
                 except HttpResponseError as error:
-                    if error.status_code != 404:  # noqa: PLR2004
+                    if error.status_code != HTTPStatus.NOT_FOUND:
                         raise
-                    if _code(error) == "TableNotFound":
-                        await self._create_table(table)
-                        continue
                     absent = await self._absent(table, partition, deleted & prepared.keys())
                     if not absent:
                         raise
@@ -166,7 +164,14 @@ class TablesStore:
         return [None if isinstance(operation, Delete) else etags[operation.key] for operation in operations]
 
     async def _submit(self, table: str, prepared: Mapping[str, _SdkOperation]) -> dict[str, str | None]:
-        answers = await self._table(table).submit_transaction(prepared.values())
+        client = self._table(table)
+        try:
+            answers = await client.submit_transaction(prepared.values())
+        except HttpResponseError as error:
+            if _code(error) != "TableNotFound":
+                raise
+            await self._create_table(table)
+            answers = await client.submit_transaction(prepared.values())
         return {key: answer.get("etag") for key, answer in zip(prepared, answers, strict=True)}
 
     async def _absent(self, table: str, partition: str, keys: set[str]) -> set[str]:
@@ -258,7 +263,7 @@ def _error_of_answer(action: str, error: HttpResponseError) -> ProvisioningError
             )
         case 404 | 409 | 412:
             return RowConflict(f"Could not {action}: {answer}. A row was written meanwhile. Read it again.")
-        case _ if status == 413 or code in _TOO_LARGE:  # noqa: PLR2004
+        case _ if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or code in _TOO_LARGE:
             return RowTooLarge(f"Could not {action}: {answer}. Store less in a row, or fewer rows at once.")
         case 401 | 403:
             return _unauthorized(action, answer)
