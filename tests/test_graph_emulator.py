@@ -5,13 +5,22 @@ used, they are: the SDK for a page, a batch of options and an error, msal for a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 
 import httpx
 import msal
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.emulators.graph import (
     ACCESS_TOKEN,
@@ -26,6 +35,7 @@ from tests.emulators.graph import (
     ResetConnection,
     Slow,
     Tenant,
+    TenantError,
     Throttle,
     UnknownRemoved,
     create_app,
@@ -593,6 +603,93 @@ def test_what_changes_while_a_first_round_is_walked_is_told_by_the_next_round(gr
     ]
 
 
+class Mirror:
+    """A client that keeps a copy by delta query alone, resuming from links as they come."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._users = "/users/delta?$select=department,manager"
+        self._groups = "/groups/delta?$select=displayName,members"
+        self.users: dict[str, tuple[str | None, str | None]] = {}
+        self.members: dict[str, set[str]] = {}
+
+    def pull_users(self) -> bool:
+        """Read one page; True if the round is over."""
+        page = self._graph.get(self._users)
+        for item in page["value"]:
+            if "@removed" in item:
+                self.users.pop(item["id"], None)
+                continue
+            _, manager = self.users.get(item["id"], (None, None))
+            if "manager@delta" in item:
+                present = [entry["id"] for entry in item["manager@delta"] if "@removed" not in entry]
+                manager = present[-1] if present else None
+            self.users[item["id"]] = (item.get("department"), manager)
+        self._users = page.get("@odata.nextLink") or page["@odata.deltaLink"]
+        return "@odata.deltaLink" in page
+
+    def pull_groups(self) -> bool:
+        page = self._graph.get(self._groups)
+        for item in page["value"]:
+            if "@removed" in item:
+                self.members.pop(item["id"], None)
+                continue
+            members = self.members.setdefault(item["id"], set())
+            for member in item.get("members@delta", ()):
+                (members.discard if "@removed" in member else members.add)(member["id"])
+        self._groups = page.get("@odata.nextLink") or page["@odata.deltaLink"]
+        return "@odata.deltaLink" in page
+
+    def finish(self) -> None:
+        """To the end of this round, and through one more."""
+        for pull in (self.pull_users, self.pull_groups):
+            for _ in range(2):
+                while not pull():
+                    pass
+
+
+_INDEX = st.integers(0, 4)
+_STEPS = (
+    *("add_user", "update", "manager", "delete", "restore", "purge"),
+    *("add_member", "remove_member", "delete_group", "restore_group"),
+    *("pull_users", "pull_groups", "replay"),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(_STEPS), _INDEX, _INDEX), max_size=40))
+def test_a_copy_kept_by_delta_alone_is_always_the_tenant_in_the_end(steps):
+    graph = Graph(Tenant())
+    tenant = graph.tenant
+    tenant.behaviour.delta_page_size = 2
+    tenant.behaviour.members_per_delta_page = 2
+    users = [tenant.add_user() for _ in range(5)]
+    groups = [tenant.add_group(members=users[: size + 1]) for size in range(5)]
+    mirror = Mirror(graph)
+    moves: dict[str, Callable[[int, int], object]] = {
+        "add_user": lambda i, j: users.__setitem__(i, tenant.add_user(department=f"D{j}")),
+        "update": lambda i, j: tenant.update_user(users[i], department=f"D{j}"),
+        "manager": lambda i, j: tenant.set_manager(users[i], users[j] if i != j else None),
+        "delete": lambda i, _: tenant.delete_user(users[i]),
+        "restore": lambda i, _: tenant.restore_user(users[i]),
+        "purge": lambda i, _: tenant.purge_user(users[i]),
+        "add_member": lambda i, j: tenant.add_member(groups[i], users[j]),
+        "remove_member": lambda i, j: tenant.remove_member(groups[i], users[j]),
+        "delete_group": lambda i, j: tenant.delete_group(groups[i], permanently=j > 2),
+        "restore_group": lambda i, _: tenant.restore_group(groups[i]),
+        "pull_users": lambda *_: mirror.pull_users(),
+        "pull_groups": lambda *_: mirror.pull_groups(),
+        "replay": lambda *_: tenant.behaviour.faults.add(Replay()),
+    }
+    for step, i, j in steps:
+        with contextlib.suppress(TenantError):
+            moves[step](i, j)
+    mirror.finish()
+    live = {key: tenant.objects[key] for key in tenant.users}
+    assert mirror.users == {key: (user.attributes.get("department"), user.manager) for key, user in live.items()}
+    assert mirror.members == {key: set(tenant.objects[key].members) for key in tenant.groups}
+
+
 # Tokens die
 
 
@@ -1067,3 +1164,33 @@ def test_the_control_api_refuses_what_it_cannot_do(graph):
     assert status("GET", "/nothing") == 404
     graph.tenant.add_user(userPrincipalName="ada@contoso.com")
     assert status("POST", "/users", {"userPrincipalName": "ADA@contoso.com"}) == 400
+
+
+# Both emulators over sockets
+
+
+def test_both_emulators_are_served_and_stop_without_a_trace(tmp_path):
+    env_file = tmp_path / "emulators.env"
+    command = [sys.executable, "-m", "tests.emulators", "--graph-port", "0", "--servicenow-port", "0"]
+    command += ["--users", "30", "--groups", "4", "--seed", "2", "--env-file", str(env_file)]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while not env_file.exists():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            values = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
+            bearer = {"Authorization": f"Bearer {values['GRAPH_ACCESS_TOKEN']}"}
+            with httpx.Client(trust_env=False) as client:
+                users = client.get(f"{values['GRAPH_BASE_URL']}/users", headers=bearer).json()["value"]
+                url = f"{values['SERVICENOW_INSTANCE']}/api/now/table/cmn_department?sysparm_fields=name"
+                found = client.get(url, auth=("admin", "admin")).json()["result"]
+                client.post(f"{values['GRAPH_BASE_URL'][:-5]}/_emulator/faults", json={"effect": "reset-connection"})
+                with pytest.raises(httpx.RemoteProtocolError):
+                    client.get(f"{values['GRAPH_BASE_URL']}/users", headers=bearer)
+            assert len(users) == 30
+            assert {row["name"] for row in found} == set(DEPARTMENTS)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0

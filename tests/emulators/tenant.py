@@ -166,8 +166,9 @@ def seed(
     disabled: float = 0.03,
 ) -> None:
     """Add people and groups to the tenant; `assigned` is the share of users in the application's scope."""
-    tenant.random.seed(seed)
-    randomness = random.Random(seed)
+    # Two streams: ids out of one would otherwise repeat the bits of the other's.
+    tenant.random.seed(f"directory {seed}")
+    randomness = random.Random(f"people {seed}")
     # Millions of new objects and no garbage: the collector would double the time.
     collecting = gc.isenabled()
     gc.disable()

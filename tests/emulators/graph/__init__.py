@@ -19,7 +19,8 @@ from .behaviour import (
     Throttle,
     UnknownRemoved,
 )
-from .state import DEFAULT_ACCESS, Assignment, DirectoryObject, Tenant, TenantError, UnknownObject
+from .records import DEFAULT_ACCESS, Assignment, DirectoryObject, TenantError, UnknownObject
+from .state import Tenant
 
 __all__ = [
     "ACCESS_TOKEN",

@@ -14,7 +14,8 @@ from .paging import only, page, position_of, select_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .state import Assignment, DirectoryObject, Tenant
+    from .records import Assignment, DirectoryObject
+    from .state import Tenant
 
 BY_APP_ID = "appId="
 

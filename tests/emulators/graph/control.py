@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from .behaviour import EFFECTS, LEAST_PERMISSIONS, Behaviour
-from .state import TenantError, UnknownObject
+from .records import TenantError, UnknownObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from .records import DirectoryObject
     from .service import GraphService
     from .sign_in import SignIn
-    from .state import DirectoryObject, Tenant
+    from .state import Tenant
 
 _TUNABLE = {entry.name for entry in dataclasses.fields(Behaviour)} - {"faults"}
 

@@ -16,7 +16,8 @@ from .messages import Call, GraphError, bad_request
 
 if TYPE_CHECKING:
     from .log import ChangeLog, LogEntry
-    from .state import DirectoryObject, Tenant
+    from .records import DirectoryObject
+    from .state import Tenant
 
 Kind = Literal["user", "group"]
 _REBORN = frozenset({Event.CREATED, Event.RESTORED})
@@ -40,6 +41,7 @@ class Round:
     """First rounds of groups: the last member shown of the group after `position`."""
     previous: int = 0
     """Where the round before began, for replays."""
+    replaying: bool = False
 
     @property
     def with_relation(self) -> bool:
@@ -92,16 +94,20 @@ def answer(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> dict[st
     if page.done:
         # A first round reports again what changed while it was walked: replays are Graph's right.
         start = current.since if current.first else page.rest.position
-        rest = replace(rest, first=False, since=start, position=start, member_position=0, previous=_start(current))
+        rest = replace(
+            rest,
+            first=False,
+            since=start,
+            position=start,
+            member_position=0,
+            previous=0 if current.first else current.since,
+            replaying=False,
+        )
         body["@odata.deltaLink"] = call.link(deltatoken=tokens.seal(asdict(rest)))
     else:
         body["@odata.nextLink"] = call.link(skiptoken=tokens.seal(asdict(rest)))
     body["value"] = items
     return body
-
-
-def _start(current: Round) -> int:
-    return 0 if current.first else current.since
 
 
 def _round(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> Round:
@@ -145,7 +151,7 @@ def _later_round(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> R
     if tenant.clock() - stored.issued > tenant.behaviour.delta_token_lifetime:
         raise _expired(call, "too-old")
     if tenant.behaviour.faults.take(Replay, request_kind):
-        return replace(stored, since=stored.previous, position=stored.previous)
+        return replace(stored, position=stored.previous, replaying=True)
     return stored
 
 
@@ -263,9 +269,7 @@ def _changes(tenant: Tenant, current: Round, *, minimal: bool) -> Page:
             continue
         if entry.event is Event.MEMBER:
             members += _show_member(tenant, current, entry, items, minimal=minimal)
-        elif not any(
-            current.tracks(later) and later.event is not Event.MEMBER for later in log.of(entry.id, entry.number)
-        ):
+        elif not any(current.tracks(later) for later in log.of(entry.id, entry.number)):
             shown = items.pop(entry.id, {})
             items[entry.id] = _changed(tenant, current, log, entry.id, minimal=minimal)
             if "members@delta" in shown and "@removed" not in items[entry.id]:
@@ -295,7 +299,7 @@ def _changed(tenant: Tenant, current: Round, log: ChangeLog, object_id: str, *, 
     found = tenant.objects[object_id]
     if found.deleted_at is not None:
         return _removed(object_id, "changed")
-    history = log.of(object_id, current.since)
+    history = log.of(object_id, current.previous if current.replaying else current.since)
     reborn = any(entry.event in _REBORN for entry in history)
     names = current.names()
     if minimal and not reborn:
@@ -304,7 +308,9 @@ def _changed(tenant: Tenant, current: Round, log: ChangeLog, object_id: str, *, 
     item = _state(found, names)
     if current.kind == "user" and current.with_relation:
         moves = [entry for entry in history if entry.event is Event.MANAGER]
-        before = moves[0].other if moves else None
+        # What the client had is told by the first move that it has not seen.
+        unseen = [entry for entry in moves if entry.number > current.since] or moves
+        before = unseen[0].other if unseen else None
         if (moves or reborn) and (references := _manager_change(tenant, found, before)):
             item["manager@delta"] = references
     return item

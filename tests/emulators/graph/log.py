@@ -44,13 +44,15 @@ class ChangeLog:
 
     def append(self, entry: LogEntry) -> None:
         self._entries.append(entry)
-        self._by_id.setdefault(entry.id, []).append(entry)
+        # A membership's history is asked of the membership, and a big group has a long one.
+        if entry.event is not Event.MEMBER:
+            self._by_id.setdefault(entry.id, []).append(entry)
 
     def after(self, number: int) -> Iterator[LogEntry]:
         for index in range(bisect_right(self._entries, number, key=_BY_NUMBER), len(self._entries)):
             yield self._entries[index]
 
     def of(self, object_id: str, after: int) -> list[LogEntry]:
-        """The later entries of one object."""
+        """The later entries of one object, memberships aside."""
         entries = self._by_id.get(object_id, [])
         return entries[bisect_right(entries, after, key=_BY_NUMBER) :]

@@ -14,7 +14,8 @@ from .paging import only, page, position_of, select_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .state import DirectoryObject, Tenant
+    from .records import DirectoryObject
+    from .state import Tenant
 
 _READ_BY = {
     "user": frozenset({"User.Read.All", "Directory.Read.All"}),

@@ -13,7 +13,8 @@ from .messages import GraphError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .state import Assignment, DirectoryObject, Tenant
+    from .records import Assignment, DirectoryObject
+    from .state import Tenant
 
 _USER = """
 accountEnabled ageGroup assignedLicenses assignedPlans authorizationInfo businessPhones city companyName

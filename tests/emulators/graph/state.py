@@ -10,60 +10,19 @@ import random
 import secrets
 import time
 import uuid
-from collections import Counter, deque
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .behaviour import Behaviour
+from .gallery import gallery_application
 from .log import ChangeLog, Event, LogEntry
+from .records import Assignment, DirectoryObject, TenantError, UnknownObject, merge
+from .replication import Replication
 from .sequenced import Sequenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-DEFAULT_ACCESS = "00000000-0000-0000-0000-000000000000"
-# A complex property is updated member by member, as PATCH does.
-_COMPLEX = frozenset({"onPremisesExtensionAttributes", "employeeOrgData"})
-
-
-_NOBODY = Sequenced()
-
-
-class TenantError(Exception):
-    """The directory refuses this change."""
-
-
-class UnknownObject(TenantError):
-    pass
-
-
-@dataclass(slots=True)
-class DirectoryObject:
-    """One user, group, device or service principal, alive or soft-deleted."""
-
-    id: str
-    type: str
-    attributes: dict[str, Any]
-    deleted_at: float | None = None
-    manager: str | None = None
-    members: Sequenced = field(default=_NOBODY)
-    """Direct members of a group, the soft-deleted included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """One appRoleAssignment: a principal has one row for each role that it was given."""
-
-    id: str
-    principal_id: str
-    principal_type: str
-    principal_name: str
-    """A copy made when it was granted; a later rename does not reach it."""
-    resource_id: str
-    role_id: str
-    created_at: float
 
 
 class Tenant:
@@ -84,7 +43,7 @@ class Tenant:
         self.domain = domain
         self.behaviour = Behaviour()
         self.counts: Counter[str] = Counter()
-        self.random = random.Random(seed)
+        self.random = random.Random(f"application {seed}")
         # These outlive clear(): a client is configured with them once.
         self.service_principal_id = self.new_id()
         self.app_id = self.new_id()
@@ -95,7 +54,7 @@ class Tenant:
     def clear(self, *, seed: int | None = None) -> None:
         """Empty the directory; the enterprise application stays, without assignments."""
         if seed is not None:
-            self.random.seed(seed)
+            self.random.seed(f"directory {seed}")
         # Part of every token: one from before belongs to another directory, whatever its number.
         self.generation = secrets.token_hex(4)
         self.sequence = 0
@@ -119,7 +78,7 @@ class Tenant:
         self._by_upn: dict[str, str] = {}
         self._by_app_id: dict[str, str] = {}
         self._last_membership: dict[tuple[str, str], int] = {}
-        self._pending: deque[tuple[float, Callable[[], None]]] = deque()
+        self._replication = Replication(self.clock)
         self._install_application()
 
     # Reading
@@ -165,33 +124,16 @@ class Tenant:
             for row in self.assignments_of.get(principal, ())
         )
 
-    # Replication: reads are served by replicas, which follow after a while
-
     def catch_up(self) -> None:
         """Apply the changes whose replication lag is over; every read begins with this."""
-        now = self.clock()
-        while self._pending and self._pending[0][0] <= now:
-            _, change = self._pending.popleft()
-            # By the time it arrives its object may be gone; nobody is left to be told.
-            with suppress(TenantError):
-                change()
+        self._replication.catch_up()
 
     def settle(self) -> None:
         """Apply all pending changes at once."""
-        while self._pending:
-            _, change = self._pending.popleft()
-            with suppress(TenantError):
-                change()
+        self._replication.settle()
 
     def _commit(self, change: Callable[[], None]) -> None:
-        self.catch_up()
-        if self.behaviour.replication_lag <= 0 and not self._pending:
-            change()
-            return
-        due = self.clock() + self.behaviour.replication_lag
-        if self._pending:
-            due = max(due, self._pending[-1][0])
-        self._pending.append((due, change))
+        self._replication.commit(change, self.behaviour.replication_lag)
 
     # Users
 
@@ -222,7 +164,7 @@ class Tenant:
             self._claim_upn(upn, user_id)
             if upn.lower() != user.attributes["userPrincipalName"].lower():
                 self._by_upn.pop(user.attributes["userPrincipalName"].lower(), None)
-        if names := _merge(user.attributes, attributes):
+        if names := merge(user.attributes, attributes):
             self._log_user(user_id, Event.UPDATED, names)
 
     def set_manager(self, user_id: str, manager_id: str | None) -> None:
@@ -312,7 +254,7 @@ class Tenant:
 
     def _update_group(self, group_id: str, attributes: dict[str, Any]) -> None:
         group = self._require(group_id, "group")
-        if names := _merge(group.attributes, attributes):
+        if names := merge(group.attributes, attributes):
             self._log_group(group_id, Event.UPDATED, names)
 
     def delete_group(self, group_id: str, *, permanently: bool | None = None) -> None:
@@ -338,6 +280,10 @@ class Tenant:
         group.deleted_at = None
         self.deleted_groups.discard(group_id)
         self.groups.add(group_id, self._log_group(group_id, Event.RESTORED))
+        # A restored object shows as a new one, so a group tells all its members again.
+        kept, group.members = group.members, Sequenced()
+        for member in kept:
+            group.members.add(member, self._log_member(group_id, member))
 
     def purge_group(self, group_id: str) -> None:
         self._commit(lambda: self._purge_group(group_id))
@@ -438,31 +384,8 @@ class Tenant:
             self._unassign(row)
 
     def _install_application(self) -> None:
-        roles = ((self.user_role_id, "User"), (self.msiam_role_id, "msiam_access"))
-        self.add_service_principal(
-            id=self.service_principal_id,
-            appId=self.app_id,
-            displayName="ServiceNow",
-            appDisplayName="ServiceNow",
-            accountEnabled=True,
-            appRoleAssignmentRequired=True,
-            appOwnerOrganizationId=self.tenant_id,
-            servicePrincipalType="Application",
-            servicePrincipalNames=[self.app_id],
-            tags=["WindowsAzureActiveDirectoryIntegratedApp"],
-            appRoles=[
-                {
-                    "allowedMemberTypes": ["User"],
-                    "description": name,
-                    "displayName": name,
-                    "id": role_id,
-                    "isEnabled": True,
-                    "origin": "Application",
-                    "value": None,
-                }
-                for role_id, name in roles
-            ],
-        )
+        roles = {self.user_role_id: "User", self.msiam_role_id: "msiam_access"}
+        self.add_service_principal(id=self.service_principal_id, **gallery_application(self, roles))
 
     # Inside
 
@@ -519,18 +442,3 @@ class Tenant:
         self.groups_of.pop(object_id, None)
         self._unassign_principal(object_id)
         self.purged[object_id] = self.objects.pop(object_id).type
-
-
-def _merge(current: dict[str, Any], changes: dict[str, Any]) -> frozenset[str]:
-    """Write the changes into the attributes; the names of those that really changed."""
-    changed = set()
-    for name, value in changes.items():
-        new = value
-        if name in _COMPLEX and isinstance(value, dict):
-            new = (current.get(name) or {}) | value
-        if current.get(name) == new:
-            # Clearing what was never set leaves it absent: delta shows null only for what had a value.
-            continue
-        current[name] = new
-        changed.add(name)
-    return frozenset(changed)
