@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -44,6 +45,8 @@ def main() -> int:
         companies=tenant.COMPANIES,
         cost_centers=tenant.COST_CENTERS,
     )
+    # All this lives as long as the process: the collector need not walk it in the middle of a request.
+    gc.freeze()
     apps = [graph.create_app(directory), servicenow.create_app(instance)]
     servers = [_Server(uvicorn.Config(app, lifespan="off", log_level="critical")) for app in apps]
     asyncio.run(_serve(servers, doors, addresses, _settings(directory, addresses), options.env_file))

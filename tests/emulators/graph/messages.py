@@ -69,7 +69,7 @@ class Reply:
 
 
 class GraphError(Exception):
-    """An answer with an error body; `kept` are extra members of the error object."""
+    """An answer with an error body; headers are named with underscores for dashes."""
 
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
         super().__init__(message)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .state import Tenant
 
 Answer = dict[str, Any] | Reply
-Handler = "Callable[[Tenant, Call, dict[str, str]], Answer]"
 
 _USERS = frozenset({"User.Read.All", "Directory.Read.All"})
 _GROUPS = frozenset({"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"})
