@@ -4,6 +4,7 @@ what a principal is assigned to, and the organization.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import filters, shapes
@@ -29,7 +30,7 @@ def list_service_principals(tenant: Tenant, call: Call, _: Params) -> dict[str, 
     def shown(after: int) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, key in tenant.service_principals.after(after):
             item = tenant.objects[key]
-            if condition is None or filters.matches(condition, lambda name, item=item: shapes.value_of(item, name)):
+            if condition is None or filters.matches(condition, partial(shapes.value_of, item)):
                 yield number, shapes.full(item, select)
 
     return page(tenant, call, "servicePrincipals", shown(position_of(tenant, call)), total=shown(0))

@@ -73,7 +73,7 @@ def _compare(operator: str, found: Any, wanted: list[Any]) -> bool:
         case "endswith":
             return str(found or "").endswith(wanted[0])
         case "ne":
-            return found != wanted[0]
+            return bool(found != wanted[0])
         case _:
             return found in wanted
 

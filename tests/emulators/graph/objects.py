@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import filters, paging, shapes
-from .messages import Call, GraphError, Reply, bad_request, not_found, unsupported_query
+from . import filters, shapes
+from .messages import Call, GraphError, Reply, bad_request, not_emulated, not_found, unsupported_query
 from .paging import only, page, position_of, select_of
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _expanded_manager(call: Call) -> tuple[str, ...] | None:
         return None
     name, _, inner = text.partition("(")
     if name != "manager" or (inner and not inner.lower().startswith(("$select=", "select="))):
-        raise paging.not_emulated(f"$expand={text}")
+        raise not_emulated(f"$expand={text}")
     names = tuple(filter(None, inner.partition("=")[2].rstrip(")").split(",")))
     shapes.check_select(names, "user")
     return names

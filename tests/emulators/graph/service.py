@@ -60,7 +60,7 @@ class GraphService:
             return Reply(error.status, self._error_body(error, headers), headers | error.headers)
         if isinstance(reply.body, str):
             headers["Content-Type"] = "text/plain"
-        return replace(reply, headers=headers | reply.headers)
+        return replace(reply, headers={**headers, **reply.headers})
 
     async def _dispatch(self, call: Call, prefix: str, headers: dict[str, str]) -> Reply:
         if call.segments == routes.BATCH and call.method == "POST" and not prefix:
