@@ -28,7 +28,7 @@ class Approval(Struct, frozen=True):
 
 
 class JobState(Struct, frozen=True, omit_defaults=True):
-    """What a job remembers between cycles. `managed` counts linked objects by kind."""
+    """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`."""
 
     watermarks: dict[str, str] = field(default_factory=dict)
     generation: str = ""
@@ -40,7 +40,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     last_succeeded: float = 0.0
     last_failure: str = ""
     held: str | None = None
-    selects: str = ""
+    counted: str = ""
 
 
 class Lease(Struct, frozen=True):

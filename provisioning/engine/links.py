@@ -12,7 +12,7 @@ from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict
 from provisioning.model import Link, ObjectType
-from provisioning.rows import Delete, Insert, Operation, Put, Replace
+from provisioning.rows import Delete, Insert, Operation, Replace
 
 LINK, KEY, TARGET = "link", "key", "target"
 
@@ -56,22 +56,49 @@ class Links:
             writes.append((partition_of(self._job, link.type, link.id), operation))
         return await commit_each(self._store, LINK, writes)
 
-    async def index(self, links: Collection[Link]) -> None:
-        """Makes links findable by match value and by record."""
+    async def claim(self, links: Sequence[Link]) -> list[str | None]:
+        """Reserves each link's match value and record; answers the source id that holds one of them already, or None.
+
+        Two objects that map to one key would otherwise both take the same account.
+        """
+        claims = [
+            (table, *self._key(link.type, value), position)
+            for position, link in enumerate(links)
+            for table, value in ((KEY, link.match_value), (TARGET, link.sys_id))
+            if value
+        ]
+        holders: list[str | None] = [None] * len(links)
+        for table in (KEY, TARGET):
+            mine = [(partition, key, position) for name, partition, key, position in claims if name == table]
+            rows = await self._store.get_many(table, [(partition, key) for partition, key, _ in mine])
+            absent = []
+            for partition, key, position in mine:
+                row = rows.get((partition, key))
+                if row is None:
+                    absent.append((partition, key, position))
+                elif row.data["id"] != links[position].id:
+                    holders[position] = str(row.data["id"])
+            inserts: list[tuple[str, Operation]] = [(p, Insert(k, {"id": links[n].id})) for p, k, n in absent]
+            for (partition, key, position), result in zip(
+                absent, await commit_each(self._store, table, inserts), strict=True
+            ):
+                if isinstance(result, RowConflict):
+                    row = await self._store.get(table, partition, key)
+                    if row is not None and row.data["id"] != links[position].id:
+                        holders[position] = str(row.data["id"])
+        return holders
+
+    async def unclaim(self, links: Collection[Link]) -> None:
+        """Gives back the match values and records of links that no longer hold them."""
         for table, keys in (
-            (KEY, [(self._key(link.type, link.match_value), link) for link in links if link.match_value]),
-            (TARGET, [(self._key(link.type, link.sys_id), link) for link in links if link.sys_id]),
+            (KEY, [self._key(link.type, link.match_value) for link in links if link.match_value]),
+            (TARGET, [self._key(link.type, link.sys_id) for link in links if link.sys_id]),
         ):
-            writes: list[tuple[str, Operation]] = [(p, Put(k, {"id": link.id})) for (p, k), link in keys]
-            await commit_each(self._store, table, writes)
+            await commit_each(self._store, table, [(partition, Delete(key)) for partition, key in keys])
 
     async def forget(self, links: Collection[Link]) -> None:
         """Removes links and what finds them."""
-        for link in links:
-            for table, value in ((KEY, link.match_value), (TARGET, link.sys_id)):
-                if value:
-                    partition, key = self._key(link.type, value)
-                    await commit_each(self._store, table, [(partition, Delete(key))])
+        await self.unclaim(links)
         writes: list[tuple[str, Operation]] = [
             (partition_of(self._job, link.type, link.id), Delete(link.id)) for link in links
         ]

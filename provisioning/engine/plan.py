@@ -7,7 +7,7 @@ elsewhere. This module knows rows and lanes, not what a change means for Service
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -129,20 +129,16 @@ class Plan:
         return found
 
     async def planned(self, object_keys: Collection[str]) -> set[str]:
-        """Those of the objects that this plan decided to create and has not settled yet."""
-        keys = {key: (self._partition(bin_of(key)), _key(_home(key), key)) for key in object_keys}
-        rows = await self._store.get_many(TABLE, list(keys.values()))
-        found = set()
-        for object_key, key in keys.items():
-            row = rows.get(key)
-            if row is not None and _creates(row.data):
-                found.add(object_key)
-        return found
+        """Those of the objects that wait in their own lane: to be created or updated, not to be removed."""
+        keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
+        return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
 
     async def pending(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that have a row, whatever is decided."""
-        keys = [(self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _both(_home(key))]
-        return {row.data["object"] for row in (await self._store.get_many(TABLE, keys)).values()}
+        keys = [
+            (self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _both(home_lane(key))
+        ]
+        return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
 
     async def record(self, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:
         """Stores decisions in the rows they belong to, moving a row when its lane changed; answers the rows as they
@@ -179,7 +175,8 @@ class Plan:
         await commit_each(self._store, TABLE, [(row.partition, Delete(row.key, row.etag)) for row in rows])
 
 
-def _home(object_key: str) -> Lane:
+def home_lane(object_key: str) -> Lane:
+    """The lane of an object that is not to be removed."""
     match object_key.split(":", 1)[0]:
         case "user":
             return "users"
@@ -195,19 +192,11 @@ def _both(lane: Lane) -> tuple[Lane, Lane]:
 
 def _lanes(change: Pending) -> tuple[Lane, Lane]:
     """The lanes in which a row of this object may stand: its type's own, and the removals."""
-    return _both(_home(change.object))
+    return _both(home_lane(change.object))
 
 
 def _key(lane: Lane, object_key: str) -> str:
     return f"{lane}|{bin_of(object_key)}|{object_key}"
-
-
-def _creates(data: Mapping[str, object]) -> bool:
-    decision = data.get("decision")
-    if not isinstance(decision, Mapping):
-        return False
-    action = decision.get("action")
-    return isinstance(action, Mapping) and action.get("type") == "Create"
 
 
 def _plan_row(row: Row) -> PlanRow:

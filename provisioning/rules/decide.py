@@ -65,6 +65,7 @@ class Seen:
     key: str
     link: Link
     grants: tuple[str, ...]
+    link_etag: str = ""
     source: SourceObject | None = None
     unread: bool = False
     gone: Literal["restorable", "permanent"] | None = None
@@ -210,8 +211,9 @@ def _update(
     warnings = decision.warnings
     if mapping.type == "user":
         inactive = record.get("active") == "false"
-        rehired = match.how == "attribute" and inactive
-        returned = match.how != "attribute" and not seen.link.enabled
+        adopting = match.how == "attribute" or (match.how == "intent" and seen.link.origin == "adopted")
+        rehired = adopting and inactive
+        returned = not adopting and not seen.link.enabled
         if rehired or returned:
             fields = {**fields, **ENABLED}
         elif inactive:

@@ -31,13 +31,15 @@ def load_schema(document: dict[str, Any]) -> Schema:
     for rule in document.get("synchronizationRules", []):
         for entry in rule.get("objectMappings", []):
             kind = OBJECT_TYPES.get(entry.get("sourceObjectName") or "")
-            if kind and entry.get("enabled", True):
+            if kind:
                 mappings[kind] = _object_mapping(kind, entry)
-    if "user" not in mappings:
-        raise ConfigError(
-            "the schema has no enabled object mapping from User; add one, or leave the schema out to use the default"
-        )
-    return Schema(user=mappings["user"], group=mappings.get("group"))
+    for name, required in OBJECT_TYPES.items():
+        if required not in mappings:
+            raise ConfigError(
+                f"the schema has no object mapping from {name}; add one, or leave the schema out to use "
+                "the default one (switch off what is not wanted with enabled: false)"
+            )
+    return Schema(user=mappings["user"], group=mappings["group"])
 
 
 def _object_mapping(kind: ObjectType, entry: dict[str, Any]) -> ObjectMapping:
@@ -52,6 +54,8 @@ def _object_mapping(kind: ObjectType, entry: dict[str, Any]) -> ObjectMapping:
             f"{where}: no attribute has a matchingPriority above 0; mark the one that identifies an object"
         )
     flow_types = frozenset(part.strip() for part in (entry.get("flowTypes") or "Add,Update,Delete").split(","))
+    if not entry.get("enabled", True):
+        flow_types = frozenset()
     return ObjectMapping(kind, entry["targetObjectName"], attributes, flow_types)
 
 
@@ -65,7 +69,7 @@ def _attribute_mapping(where: str, entry: dict[str, Any]) -> AttributeMapping:
         source=_source(f"{where}, attribute {target}", entry.get("source"), entry.get("defaultValue")),
         default=entry.get("defaultValue") or None,
         matching_priority=int(entry.get("matchingPriority", 0)),
-        flow_type=cast(Literal["Always", "ObjectAddOnly"], flow),
+        flow_type=cast("Literal['Always', 'ObjectAddOnly']", flow),
     )
 
 

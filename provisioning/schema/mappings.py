@@ -40,7 +40,9 @@ class AttributeMapping:
 
 @dataclass(frozen=True, slots=True)
 class ObjectMapping:
-    """All columns of one object type. `flow_types` are the target object actions that the administrator allows."""
+    """All columns of one object type. `flow_types` are the target object actions that the administrator allows: none
+    where the mapping is switched off.
+    """
 
     type: ObjectType
     table: str
@@ -64,10 +66,10 @@ class ObjectMapping:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The object mappings of a job. `group` is None when groups are not provisioned as objects."""
+    """The object mappings of a job."""
 
     user: ObjectMapping
-    group: ObjectMapping | None
+    group: ObjectMapping
 
-    def mapping(self, kind: ObjectType) -> ObjectMapping | None:
+    def mapping(self, kind: ObjectType) -> ObjectMapping:
         return self.user if kind == "user" else self.group

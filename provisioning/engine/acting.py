@@ -1,0 +1,242 @@
+"""Carries out the decisions of a range of the plan: intent, ServiceNow, link, journal, plan row, in this order.
+
+Decisions that are old, or whose link changed since, are made again first. The job's lease is renewed before each
+batch; a worker that lost it sends nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from provisioning.engine.deciding import decide_rows
+from provisioning.engine.keys import identity
+from provisioning.engine.links import Known
+from provisioning.engine.plan import PlanRow
+from provisioning.engine.progress import Act
+from provisioning.engine.settling import Settled, settle
+from provisioning.engine.work import Work
+from provisioning.errors import RowConflict
+from provisioning.model import (
+    Create,
+    Decision,
+    DeleteRecord,
+    Disable,
+    InsertRecord,
+    Link,
+    Missing,
+    ObjectType,
+    PatchRecord,
+    Remove,
+    Skip,
+    Update,
+    Write,
+    group_key,
+    user_key,
+)
+
+MEMBERSHIPS = "sys_user_grmember"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A row whose decision can be carried out now. Memberships have no link."""
+
+    row: PlanRow
+    decision: Decision
+    link: Link | None
+    etag: str
+
+
+async def act_range(work: Work, step: Act) -> Act | None:
+    """Works on up to a chunk of rows until the time box ends; answers the step that goes on, if there are more."""
+    deadline = work.context.now() + work.context.time_box
+    limit = work.context.job.pace.chunk
+    rows = await work.plan.rows(step.lane, step.first, step.last, after=step.after, limit=limit)
+    known = await _known(work, rows)
+    stale = [row for row in rows if _is_stale(work, row, known)]
+    fresh = [row for row in rows if not _is_stale(work, row, known)]
+    if stale:
+        renewed = await decide_rows(work, stale)
+        fresh = sorted([*fresh, *(row for row in renewed if row.pending.lane == step.lane)], key=lambda row: row.key)
+        known = await _known(work, fresh)
+    ready = await _resolve_awaited(work, fresh, known, patient=step.patient)
+    size = max(1, min(work.context.target.batch_size, -(-len(ready) // step.slots)))
+    batches = [ready[start : start + size] for start in range(0, len(ready), size)]
+    started = await _run_batches(work, batches, step.slots, deadline)
+    if started < len(batches):
+        last = batches[started][0].row.key
+        return replace(step, after=max((row.key for row in rows if row.key < last), default=step.after))
+    return replace(step, after=rows[-1].key) if len(rows) == limit else None
+
+
+def _is_stale(work: Work, row: PlanRow, known: Mapping[str, Known]) -> bool:
+    pending = row.pending
+    if pending.decision is None or work.context.now() - pending.decided_at > work.context.fresh:
+        return True
+    found = known.get(pending.object)
+    return found is not None and found.etag != pending.link_etag
+
+
+async def _known(work: Work, rows: Sequence[PlanRow]) -> dict[str, Known]:
+    objects: dict[str, tuple[ObjectType, str]] = {
+        row.pending.object: identity(row.pending.object) for row in rows if not row.pending.object.startswith("member:")
+    }
+    links = await work.context.links.load(list(objects.values()))
+    return {key: links[obj] for key, obj in objects.items()}
+
+
+async def _resolve_awaited(
+    work: Work,
+    rows: Sequence[PlanRow],
+    known: Mapping[str, Known],
+    *,
+    patient: bool,
+) -> list[Ready]:
+    """Fills in references to objects that this plan creates. A row that still waits for one is left for the next wave;
+    once no wave gets further (managers in a circle) it is written without, and the reference follows later.
+    """
+    awaited: set[tuple[ObjectType, str]] = {
+        ("group" if column == "group" else "user", source_id)
+        for row in rows
+        if row.pending.decision
+        for column, source_id in row.pending.decision.awaits.items()
+    }
+    links = await work.context.links.load(awaited)
+    pending = {obj for obj, found in links.items() if not found.link.linked}
+    keys = {obj: group_key(obj[1]) if obj[0] == "group" else user_key(obj[1]) for obj in pending}
+    planned = await work.plan.planned(list(keys.values())) if pending and patient else set()
+    ready: list[Ready] = []
+    parked: list[Settled] = []
+    for row in rows:
+        decision = row.pending.decision
+        if decision is None:
+            continue
+        fields: dict[str, str] = {}
+        missing: list[Missing] = []
+        deferred = False
+        for column, source_id in decision.awaits.items():
+            obj: tuple[ObjectType, str] = ("group" if column == "group" else "user", source_id)
+            link = links[obj].link
+            if link.linked and link.sys_id:
+                fields[column] = link.sys_id
+            elif keys[obj] in planned:
+                deferred = True
+            else:
+                missing.append(Missing(column, source_id))
+        if deferred:
+            work.tally.deferred += 1
+            continue
+        found = known.get(row.pending.object)
+        link_now = found.link if found else None
+        etag = found.etag if found else ""
+        complete = _complete(decision, fields, missing)
+        if missing and link_now is None:
+            skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
+            parked.append(Settled(row, replace(complete, action=skip)))
+        elif isinstance(complete.action, Update) and not complete.action.fields:
+            skip = Skip("RedundantExport", "only a reference is open, and it cannot be written yet")
+            parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag))
+        else:
+            ready.append(Ready(row, complete, link_now, etag))
+    await settle(work, parked)
+    return ready
+
+
+def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[Missing]) -> Decision:
+    action = decision.action
+    if isinstance(action, Create | Update) and fields:
+        action = replace(action, fields={**action.fields, **fields})
+    return replace(decision, action=action, missing=(*decision.missing, *missing), awaits={})
+
+
+async def _run_batches(
+    work: Work,
+    batches: Sequence[Sequence[Ready]],
+    slots: int,
+    deadline: float,
+) -> int:
+    """Runs batches on `slots` slots; answers how many were started before the deadline (all of them are complete)."""
+    context, position = work.context, 0
+
+    async def run() -> None:
+        nonlocal position
+        while position < len(batches) and (position == 0 or context.now() < deadline):
+            batch = batches[position]
+            position += 1
+            await context.rows.take_lease(work.holder, context.now())
+            await _run_batch(work, batch)
+
+    runs = (run() for _ in range(min(slots, len(batches))))
+    for result in await asyncio.gather(*runs, return_exceptions=True):  # a failing batch does not cut off the others
+        if isinstance(result, BaseException):
+            raise result
+    return position
+
+
+async def _run_batch(work: Work, batch: Sequence[Ready]) -> None:
+    intended = await _intend(work, batch)
+    if not intended:
+        return
+    tables = {
+        "user": work.context.job.schema.user.table,
+        "group": work.context.job.schema.group.table,
+        "member": MEMBERSHIPS,
+    }
+    writes = [_write(ready.decision, tables[ready.decision.object.split(":", 1)[0]]) for ready in intended]
+    outcomes = await work.context.target.write(writes)
+    items = [
+        Settled(ready.row, ready.decision, outcomes[ready.decision.object], ready.link, ready.etag)
+        for ready in intended
+    ]
+    await settle(work, items)
+
+
+def _write(decision: Decision, table: str) -> Write:
+    match decision.action:
+        case Create(sys_id=sys_id, fields=fields):
+            return InsertRecord(decision.object, table, sys_id, fields)
+        case Update(sys_id=sys_id, fields=fields) | Disable(sys_id=sys_id, fields=fields):
+            return PatchRecord(decision.object, table, sys_id, fields)
+        case Remove(sys_id=sys_id):
+            return DeleteRecord(decision.object, table, sys_id)
+        case action:
+            raise TypeError(f"{type(action).__name__} is not written")
+
+
+async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
+    """Stores what is about to be done, on the condition that nobody touched the link since the decision.
+
+    A create reserves its key and its sys_id first. What conflicts goes back to be observed and decided again.
+    """
+    people = [ready for ready in batch if ready.link is not None]
+    intents = [_intent(ready) for ready in people]
+    new = [(ready, intent) for ready, intent in zip(people, intents, strict=True) if intent.intended]
+    holders = dict(zip((r.row.key for r, _ in new), await work.context.links.claim([i for _, i in new]), strict=True))
+    clear = [(ready, intent) for ready, intent in zip(people, intents, strict=True) if not holders.get(ready.row.key)]
+    results = await work.context.links.save([(intent, ready.etag) for ready, intent in clear])
+    intended = [ready for ready in batch if ready.link is None]
+    again = [ready.row for ready in people if holders.get(ready.row.key)]
+    for (ready, intent), result in zip(clear, results, strict=True):
+        if isinstance(result, RowConflict):
+            again.append(ready.row)
+        else:
+            intended.append(Ready(ready.row, ready.decision, intent, result))
+    for row in await work.plan.record([(row, replace(row.pending, decision=None)) for row in again]):
+        work.tally.add_staged({row.pending.lane: {row.key.split("|")[1]: 1}})
+    return intended
+
+
+def _intent(ready: Ready) -> Link:
+    link, decision = ready.link or Link("user", ""), ready.decision
+    value = decision.match.value if decision.match and decision.match.value else link.match_value
+    match decision.action:
+        case Create(sys_id=sys_id, generation=generation):
+            return replace(link, sys_id=sys_id, generation=generation, match_value=value, intended=True)
+        case Update(sys_id=sys_id) if not link.linked:
+            return replace(link, sys_id=sys_id, match_value=value, origin="adopted", intended=True)
+        case _:
+            return link

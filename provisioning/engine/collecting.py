@@ -1,0 +1,233 @@
+"""The collecting steps: read what changed in Entra and store it as plan rows. Nothing is decided here.
+
+Every step may be repeated: what is staged twice merges with itself. A watermark leaves a step only after every
+change read with it is a stored row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from provisioning.engine.deciding import stage_members
+from provisioning.engine.plan import home_lane
+from provisioning.engine.progress import (
+    CompareAssignments,
+    ReadAssignments,
+    ReadDelta,
+    StageWaiting,
+    StepResult,
+    Sweep,
+)
+from provisioning.engine.work import Work
+from provisioning.model import (
+    Assignment,
+    DeltaPage,
+    MembersChanged,
+    ObjectType,
+    Pending,
+    Removed,
+    Upserted,
+    group_key,
+    membership_key,
+    user_key,
+)
+from provisioning.rows import MAX_TRANSACTION_ROWS, Delete, Put
+from provisioning.rules.mapping import Reference
+
+ASSIGNMENT = "assignment"
+KINDS: dict[str, ObjectType] = {"User": "user", "Group": "group"}
+
+
+async def open_tokens(work: Work) -> StepResult:
+    """Delta tokens first: what changes while everything is read is reported by the next round."""
+    source = work.context.source
+    return StepResult(watermarks={"user": await source.latest_link("user"), "group": await source.latest_link("group")})
+
+
+async def read_delta(work: Work, step: ReadDelta) -> StepResult:
+    """Pages until the round ends or the time box does."""
+    deadline = work.context.now() + work.context.time_box
+    link = step.link
+    while True:
+        page = await work.context.source.delta(step.type_, link)
+        await _stage_page(work, page)
+        work.tally.count(f"read.{step.type_}s", len(page.changes))
+        if page.delta_link is not None:
+            return msgspec.structs.replace(work.tally.result(), watermarks={step.type_: page.delta_link})
+        link = page.next_link
+        if work.context.now() >= deadline:
+            return msgspec.structs.replace(work.tally.result(), follow_up=ReadDelta(step.type_, link))
+
+
+async def _stage_page(work: Work, page: DeltaPage) -> None:
+    """Delta reports the whole tenant; only what is or was in scope, or is already in the plan, is staged."""
+    ours = await _ours(work, page)
+    staged: list[Pending] = []
+    for change in page.changes:
+        match change:
+            case Upserted(object=found) if _key(found.type, found.id) in ours:
+                key = _key(found.type, found.id)
+                staged.append(Pending(key, home_lane(key), attributes=found.attributes))
+            case Removed(type=kind, id=source_id, permanent=permanent) if _key(kind, source_id) in ours:
+                staged.append(
+                    Pending(_key(kind, source_id), "removals", gone="permanent" if permanent else "restorable")
+                )
+            case MembersChanged(group=group, added=added, removed=removed) if group_key(group) in ours:
+                users = [member.id for member in added if member.type == "user"]
+                await stage_members(work, group, users, given=True)
+                await stage_members(work, group, removed, given=False)
+            case _:
+                continue
+    work.tally.add_staged(await work.plan.stage(staged))
+
+
+def _key(kind: ObjectType, source_id: str) -> str:
+    return user_key(source_id) if kind == "user" else group_key(source_id)
+
+
+async def _ours(work: Work, page: DeltaPage) -> set[str]:
+    """The objects of a page that concern this job."""
+    objects: set[tuple[ObjectType, str]] = set()
+    upserted: set[str] = set()
+    for change in page.changes:
+        match change:
+            case Upserted(object=found):
+                objects.add((found.type, found.id))
+                upserted.add(_key(found.type, found.id))
+            case Removed(type=kind, id=source_id):
+                objects.add((kind, source_id))
+            case MembersChanged(group=group):
+                objects.add(("group", group))
+    links = await work.context.links.load(objects)
+    known = {_key(*obj) for obj, found in links.items() if found.etag}
+    if work.context.job.policy.everyone:
+        return known | upserted | {_key(*obj) for obj in objects if obj[0] == "group"}
+    unknown = [key for obj in objects if (key := _key(*obj)) not in known]
+    return known | (await work.plan.pending(unknown) if unknown else set())
+
+
+async def read_assignments(work: Work, step: ReadAssignments) -> StepResult:
+    """Stores the list of assignments page by page; the list counts only once it is complete."""
+    deadline = work.context.now() + work.context.time_box
+    link, number = step.link, step.page
+    partition = f"{work.context.job.id}|{step.generation}"
+    while True:
+        page = await work.context.source.assignments(link)
+        data = {"assignments": msgspec.to_builtins(page.assignments)}
+        await work.context.store.commit(ASSIGNMENT, partition, [Put(f"{number:06d}", data)])
+        work.tally.count("read.assignments", len(page.assignments))
+        link, number = page.next_link, number + 1
+        if link is None:
+            return work.tally.result()
+        if work.context.now() >= deadline:
+            follow_up = ReadAssignments(step.generation, link, number)
+            return msgspec.structs.replace(work.tally.result(), follow_up=follow_up)
+
+
+async def compare_assignments(work: Work, step: CompareAssignments) -> StepResult:
+    """Stages who was assigned and who no longer is. An absence from the list only names a candidate: deciding reads
+    that object's own assignments before anything is taken away.
+    """
+    old, new = await _load(work, step.old), await _load(work, step.new)
+    old_principals = {assignment.principal_id for assignment in old}
+    staged: list[Pending] = []
+    for assignment in new if step.refresh else new - old:
+        first = step.refresh or assignment.principal_id not in old_principals
+        staged.append(_pending(assignment, given=True, refresh=step.refresh, expand=first))
+    staged += [_pending(assignment, given=False, refresh=False, expand=False) for assignment in old - new]
+    work.tally.add_staged(await work.plan.stage(staged))
+    return work.tally.result()
+
+
+async def _load(work: Work, generation: str) -> set[Assignment]:
+    """The users' and groups' assignments of one complete list; service principals are not provisioned."""
+    found: set[Assignment] = set()
+    after = ""
+    partition = f"{work.context.job.id}|{generation}"
+    while generation and (rows := await work.context.store.scan(ASSIGNMENT, partition, after=after, limit=100)):
+        for row in rows:
+            page = msgspec.convert(row.data["assignments"], tuple[Assignment, ...])
+            found.update(assignment for assignment in page if assignment.principal_type in KINDS)
+        after = rows[-1].key
+    return found
+
+
+def _pending(assignment: Assignment, *, given: bool, refresh: bool, expand: bool) -> Pending:
+    key = _key(KINDS[assignment.principal_type], assignment.principal_id)
+    return Pending(
+        key,
+        home_lane(key),
+        grants={f"role:{assignment.role_id}": given},
+        refresh=refresh,
+        expand=expand and key.startswith("group:"),
+    )
+
+
+async def stage_waiting(work: Work, step: StageWaiting) -> StepResult:
+    """Stages what an earlier cycle left for this one."""
+    context = work.context
+    now = context.now()
+    while due := await context.due.page(now):
+        work.tally.add_staged(await work.plan.stage([pending for _, pending in due]))
+        await context.due.remove([row for row, _ in due])
+    while held := await context.held.page():
+        work.tally.add_staged(await work.plan.stage([pending for _, pending in held]))
+        await context.held.remove([row for row, _ in held])
+    await _stage_found_names(work)
+    if step.discard:
+        await _discard(work, step.discard)
+    return work.tally.result()
+
+
+async def _stage_found_names(work: Work) -> None:
+    """Objects that wait for a record by its display value: once it is there they are evaluated again."""
+    context = work.context
+    waiting = [pair for pair in await context.waiting.everything() if pair[0].startswith("name:")]
+    if not waiting:
+        return
+    wanted = {missing: Reference(*missing.split(":", 2)[1:]) for missing, _ in waiting}
+    context.references.forget_missing()
+    found = await context.references.resolve(wanted.values())
+    arrived = [(missing, key) for missing, key in waiting if found[wanted[missing]] is not None]
+    staged = [Pending(key, home_lane(key), refresh=True) for _, key in arrived]
+    work.tally.add_staged(await work.plan.stage(staged))
+    await context.waiting.remove(arrived)
+
+
+async def _discard(work: Work, generation: str) -> None:
+    partition = f"{work.context.job.id}|{generation}"
+    while rows := await work.context.store.scan(ASSIGNMENT, partition, limit=MAX_TRANSACTION_ROWS):
+        await work.context.store.commit(ASSIGNMENT, partition, [Delete(row.key) for row in rows])
+
+
+async def sweep(work: Work, step: Sweep) -> StepResult:
+    """After everything was read anew: what is remembered and did not turn up is looked at by itself."""
+    context = work.context
+    links = await context.links.page(step.type_, step.nibble, step.after)
+    keys = [_key(link.type, link.id) for link in links]
+    present = await work.plan.pending(keys)
+    absent = [key for key in keys if key not in present]
+    staged = [Pending(key, home_lane(key), refresh=True, unproven=True) for key in absent]
+    work.tally.add_staged(await work.plan.stage(staged))
+    if step.type_ == "group":
+        for link in links:
+            await _sweep_edges(work, link.id)
+    if not links:
+        return work.tally.result()
+    return msgspec.structs.replace(work.tally.result(), follow_up=Sweep(step.type_, step.nibble, links[-1].id))
+
+
+async def _sweep_edges(work: Work, group: str) -> None:
+    after = ""
+    while edges := await work.context.edges.page(group, after):
+        keys = [membership_key(group, edge.member) for edge in edges]
+        present = await work.plan.pending(keys)
+        await _stage_unproven(work, [key for key in keys if key not in present])
+        after = edges[-1].member
+
+
+async def _stage_unproven(work: Work, keys: Sequence[str]) -> None:
+    staged = [Pending(key, "removals", withdrawn=True, unproven=True) for key in keys]
+    work.tally.add_staged(await work.plan.stage(staged))

@@ -1,0 +1,157 @@
+"""Decides a range of the plan: observe, decide, settle what needs no write, keep the rest as decided rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from provisioning.engine.links import Known
+from provisioning.engine.memberships import observe_memberships
+from provisioning.engine.observe import observe
+from provisioning.engine.plan import PlanRow, home_lane
+from provisioning.engine.progress import Decide
+from provisioning.engine.settling import Settled, settle
+from provisioning.engine.tally import kind_of, tense
+from provisioning.engine.work import Work
+from provisioning.model import (
+    Create,
+    Decision,
+    Disable,
+    Lane,
+    ObjectType,
+    Pending,
+    Remove,
+    Update,
+    membership_key,
+    user_key,
+)
+from provisioning.rules.decide import decide
+from provisioning.rules.membership import decide_membership
+from provisioning.rules.scope import in_scope
+
+WRITES = (Create, Update, Disable, Remove)
+
+
+async def decide_range(work: Work, step: Decide) -> Decide | None:
+    """Decides up to a chunk of rows; answers the step that goes on, if there are more."""
+    rows = await work.plan.rows(step.lane, step.first, step.last, after=step.after, limit=work.context.job.pace.chunk)
+    await decide_rows(work, [row for row in rows if row.pending.decision is None])
+    if len(rows) < work.context.job.pace.chunk:
+        return None
+    return replace(step, after=rows[-1].key)
+
+
+async def decide_rows(work: Work, rows: Sequence[PlanRow]) -> list[PlanRow]:
+    """Answers the rows that now hold a decision to be carried out, each in its lane."""
+    decided: list[PlanRow] = []
+    for kind in ("group", "user"):
+        decided += await _decide_objects(work, _of_kind(rows, kind), kind)
+    decided += await _decide_memberships(work, _of_kind(rows, "member"))
+    return decided
+
+
+def _of_kind(rows: Sequence[PlanRow], kind: str) -> list[PlanRow]:
+    return [row for row in rows if row.pending.object.startswith(f"{kind}:")]
+
+
+async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType) -> list[PlanRow]:
+    if not rows:
+        return []
+    mapping = work.context.job.schema.mapping(kind)
+    seen = await observe(work.context, work.plan, [row.pending for row in rows], kind)
+    decisions = [decide(each, mapping, work.context.job.policy) for each in seen]
+    if kind == "group":
+        await _spread(work, [(r.pending, d) for r, d in zip(rows, decisions, strict=True)])
+    known = [Known(each.link, each.link_etag) for each in seen]
+    attributes = [
+        each.source.attributes if each.source else row.pending.attributes for row, each in zip(rows, seen, strict=True)
+    ]
+    at = work.context.now()
+    pendings = [
+        replace(
+            row.pending,
+            lane=_lane(decision),
+            attributes=values,
+            decision=decision,
+            decided_at=at,
+            link_etag=link.etag,
+        )
+        for row, decision, values, link in zip(rows, decisions, attributes, known, strict=True)
+    ]
+    settled = [
+        Settled(row, decision, None, link.link, link.etag)
+        for row, decision, link in zip(rows, decisions, known, strict=True)
+        if not isinstance(decision.action, WRITES)
+    ]
+    await settle(work, settled)
+    return await _keep(work, list(zip(rows, pendings, strict=True)))
+
+
+async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanRow]:
+    if not rows:
+        return []
+    seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
+    decisions = [decide_membership(each) for each in seen]
+    at = work.context.now()
+    pendings = [
+        replace(row.pending, lane=_lane(d), decision=d, decided_at=at, withdrawn=not each.wanted)
+        for row, d, each in zip(rows, decisions, seen, strict=True)
+    ]
+    settled = [
+        Settled(PlanRow(pending, row.partition, row.key, row.etag), decision)
+        for row, pending, decision in zip(rows, pendings, decisions, strict=True)
+        if not isinstance(decision.action, WRITES)
+    ]
+    await settle(work, settled)
+    return await _keep(work, list(zip(rows, pendings, strict=True)))
+
+
+def _lane(decision: Decision) -> Lane:
+    return "removals" if isinstance(decision.action, Disable | Remove) else home_lane(decision.object)
+
+
+async def _keep(work: Work, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:
+    """Stores the decisions that are to be carried out, and counts them as planned."""
+    writes = [
+        (row, pending) for row, pending in rows if pending.decision and isinstance(pending.decision.action, WRITES)
+    ]
+    kept = await work.plan.record(writes)
+    for row in kept:
+        decision = row.pending.decision
+        if decision is not None:
+            work.tally.add_decided(row.pending.lane, row.pending.object)
+            work.tally.count(f"planned {kind_of(decision)}.{tense(decision.action)}")
+    return kept
+
+
+async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision]]) -> None:
+    """A group that comes into scope brings its members, one that leaves takes its grant from them.
+
+    Done before the group's own row is settled, so that it is repeated if the process dies in between.
+    """
+    ids = {pending.object.split(":", 1)[1]: in_scope(decision.scope) for pending, decision in groups}
+    entering = [p.object.split(":", 1)[1] for p, d in groups if p.expand and in_scope(d.scope)]
+    members = await work.context.source.members(entering) if entering else {}
+    for group, found in members.items():
+        users = [member.id for member in found or () if member.type == "user"]
+        await stage_members(work, group, users, given=True)
+    for group, scoped in ids.items():
+        if not scoped:
+            await _withdraw(work, group)
+
+
+async def _withdraw(work: Work, group: str) -> None:
+    after = ""
+    while edges := await work.context.edges.page(group, after):
+        await stage_members(work, group, [edge.member for edge in edges], given=False)
+        after = edges[-1].member
+
+
+async def stage_members(work: Work, group: str, users: Sequence[str], *, given: bool) -> None:
+    """Stages what a membership means: the grant for the user, and the membership itself."""
+    grants = {f"group:{group}": given}
+    changes = [Pending(user_key(user), "users", grants=grants, refresh=given) for user in users]
+    lane: Lane = "memberships" if given else "removals"
+    changes += [Pending(membership_key(group, user), lane, withdrawn=not given) for user in users]
+    work.tally.add_staged(await work.plan.stage(changes))

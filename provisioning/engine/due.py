@@ -1,0 +1,60 @@
+"""What is to be looked at again: failures at their time, doubtful losses, and removals that the guard holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from provisioning.engine.keys import digest
+from provisioning.engine.ports import Store
+from provisioning.engine.transactions import commit_each
+from provisioning.model import Pending
+from provisioning.rows import Delete, Operation, Put, Row
+
+DUE, HELD = "due", "held"
+PAGE = 1000
+
+
+class Due:
+    """Objects by the time from which they are to be staged again, in seconds since 1970."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self._job = job
+
+    async def add(self, items: Collection[tuple[float, Pending]]) -> None:
+        writes: list[tuple[str, Operation]] = [
+            (self._job, Put(f"{int(at):012d}|{digest(pending.object)[:32]}", msgspec.to_builtins(pending)))
+            for at, pending in items
+        ]
+        await commit_each(self._store, DUE, writes)
+
+    async def page(self, now: float) -> Sequence[tuple[Row, Pending]]:
+        """Up to 1,000 objects whose time has come."""
+        rows = await self._store.scan(DUE, self._job, before=f"{int(now) + 1:012d}", limit=PAGE)
+        return [(row, msgspec.convert(row.data, Pending)) for row in rows]
+
+    async def remove(self, rows: Collection[Row]) -> None:
+        await commit_each(self._store, DUE, [(row.partition, Delete(row.key)) for row in rows])
+
+
+class Held:
+    """Removals above the limit: outside the plan, offered again in each cycle."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self._job = job
+
+    async def add(self, pendings: Collection[Pending]) -> None:
+        writes: list[tuple[str, Operation]] = [
+            (self._job, Put(digest(pending.object)[:40], msgspec.to_builtins(pending))) for pending in pendings
+        ]
+        await commit_each(self._store, HELD, writes)
+
+    async def page(self, after: str = "") -> Sequence[tuple[Row, Pending]]:
+        rows = await self._store.scan(HELD, self._job, after=after, limit=PAGE)
+        return [(row, msgspec.convert(row.data, Pending)) for row in rows]
+
+    async def remove(self, rows: Collection[Row]) -> None:
+        await commit_each(self._store, HELD, [(row.partition, Delete(row.key)) for row in rows])

@@ -1,0 +1,267 @@
+"""The engine that both drivers run: begin a cycle, advance it, carry out one step. Knows no trigger and no thread.
+
+Everything a driver needs to remember is in the store, so that it may die anywhere and another one goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from provisioning.engine.acting import act_range
+from provisioning.engine.collecting import (
+    compare_assignments,
+    open_tokens,
+    read_assignments,
+    read_delta,
+    stage_waiting,
+    sweep,
+)
+from provisioning.engine.context import Context
+from provisioning.engine.cycle import advance, begin
+from provisioning.engine.deciding import decide_range
+from provisioning.engine.jobs import Approval, JobState
+from provisioning.engine.progress import (
+    Act,
+    CompareAssignments,
+    Decide,
+    Failure,
+    Finish,
+    OpenTokens,
+    Progress,
+    ReadAssignments,
+    ReadDelta,
+    Review,
+    StageWaiting,
+    Step,
+    StepResult,
+    Sweep,
+)
+from provisioning.engine.reviewing import review_plan
+from provisioning.engine.tally import Tally
+from provisioning.engine.work import Work
+from provisioning.errors import (
+    ConfigError,
+    CursorExpired,
+    LeaseLost,
+    ObjectError,
+    ProvisioningError,
+    RowConflict,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+)
+from provisioning.rules.summary import Origin
+
+logger = logging.getLogger(__name__)
+
+CYCLE_PLAN = "cycle"
+APPROVAL_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One job's engine. `instance` names the ServiceNow side in the journal."""
+
+    context: Context
+    instance: str
+
+    async def is_due(self) -> bool:
+        """Whether the job's own schedule asks for a cycle now, or an unfinished one can go on."""
+        found = await self.context.rows.progress()
+        if found is not None and not found[0].finished:
+            return found[0].halted is None or self._interval_passed(found[0].retry_at)
+        state, _ = await self.context.rows.state()
+        return self._interval_passed(state.last_began)
+
+    def _interval_passed(self, since: float) -> bool:
+        return self.context.now() - since >= self.context.job.pace.interval
+
+    async def begin_cycle(self, *, dry_run: bool = False) -> Progress:
+        """Takes the lease and begins a cycle, or goes on with the unfinished one. Raises `LeaseLost`.
+
+        Nothing is sent and nothing is in flight when this returns; what was in flight when the last driver died is
+        given out again.
+        """
+        rows, now = self.context.rows, self.context.now()
+        found = await rows.progress()
+        if found is not None and not found[0].finished:
+            progress, etag = found
+            await rows.take_lease(progress.cycle, now)
+            resumed = replace(
+                progress, todo=(*progress.steps, *progress.todo), steps=(), halted=None, failures=0, retry_at=0.0
+            )
+            await rows.save_progress(resumed, etag)
+            logger.info("cycle resumed", extra={"job": self.context.job.id, "cycle": progress.cycle})
+            return resumed
+        cycle = str(uuid.uuid4())
+        await rows.take_lease(cycle, now)
+        state = await rows.change_state(lambda known: replace(known, last_cycle=cycle, last_began=now))
+        progress = begin(
+            cycle,
+            now,
+            everyone=self.context.job.policy.everyone,
+            dry_run=dry_run,
+            watermarks=state.watermarks,
+            generation=state.generation,
+        )
+        await rows.save_progress(progress, found[1] if found else "")
+        logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
+        return progress
+
+    async def advance(self) -> Progress:
+        """The next state of the cycle, from the stored results of the steps in flight. A step without a result counts
+        as failed and is given out again.
+        """
+        rows = self.context.rows
+        while True:
+            found = await rows.progress()
+            if found is None:
+                raise ConfigError(f"job {self.context.job.id} has no cycle to advance; start one first")
+            progress, etag = found
+            if progress.finished:
+                return progress
+            reported = await rows.results(progress)
+            unreported = Failure("InternalError", "a step ended without a result; it is done again")
+            results = [result or StepResult(failure=unreported) for result in reported]
+            following = advance(progress, results, self.context.now(), self.context.job.pace)
+            try:
+                await rows.save_progress(following, etag)
+            except RowConflict:
+                continue
+            await rows.drop_results(progress.cycle, progress.round, len(progress.steps))
+            if following.finished or following.halted is not None:
+                await self._close(following)
+            return following
+
+    async def _close(self, progress: Progress) -> None:
+        now = self.context.now()
+        await self.context.rows.record_cycle(progress, now)
+        failure = progress.halted.message if progress.halted else ""
+        await self.context.rows.change_state(
+            lambda state: replace(
+                state,
+                last_ended=now,
+                last_failure=failure,
+                last_succeeded=state.last_succeeded if failure else now,
+                held=progress.held,
+            )
+        )
+        await self.context.rows.release_lease(progress.cycle)
+
+    async def run_step(self, progress: Progress, number: int) -> StepResult:
+        """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what
+        failed is part of the result.
+        """
+        step = progress.steps[number]
+        result = await self._attempt(step, progress)
+        await self.context.rows.save_result(progress.cycle, progress.round, number, result)
+        return result
+
+    async def _attempt(self, step: Step, progress: Progress) -> StepResult:
+        tally = Tally()
+        try:
+            work = Work(
+                self.context, self.context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, progress.cycle
+            )
+            await self.context.rows.take_lease(progress.cycle, self.context.now())
+            return await carry_out(work, step, progress)
+        except ProvisioningError as error:
+            failure = failure_of(error)
+            logger.warning(
+                "step failed",
+                extra={"job": self.context.job.id, "step": type(step).__name__, "code": failure.code},
+            )
+            return replace(tally.result(), failure=failure)
+
+    async def origin(self, cycle: str) -> Origin:
+        """What all journal entries of a cycle have in common."""
+        principal = await self.context.service_principal()
+        return Origin(
+            tenant=self.context.job.tenant,
+            job=self.context.job.id,
+            cycle=cycle,
+            service_principal=principal.id,
+            service_principal_name=principal.display_name,
+            instance=self.instance,
+        )
+
+    async def approve(self, plan: str) -> JobState:
+        """Lets exactly the held removals of this plan go on in the next cycle, for 24 hours."""
+        approval = Approval(plan, self.context.now() + APPROVAL_SECONDS)
+        return await self.context.rows.change_state(lambda state: replace(state, approval=approval))
+
+
+async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
+    """One step, to its end or to the end of its time box."""
+    match step:
+        case OpenTokens():
+            return await open_tokens(work)
+        case ReadDelta():
+            return await read_delta(work, step)
+        case ReadAssignments():
+            return await read_assignments(work, step)
+        case CompareAssignments():
+            return await compare_assignments(work, step)
+        case StageWaiting():
+            return await stage_waiting(work, step)
+        case Sweep():
+            return await sweep(work, step)
+        case Decide():
+            more = await decide_range(work, step)
+            return replace(work.tally.result(), follow_up=more)
+        case Review():
+            return await review_plan(work)
+        case Act():
+            following = await act_range(work, step)
+            return replace(work.tally.result(), follow_up=following)
+        case Finish():
+            return await _finish(work, progress)
+
+
+async def _finish(work: Work, progress: Progress) -> StepResult:
+    """Everything read is settled or stored elsewhere: the watermarks move. Counts are added once, by cycle id."""
+
+    def finished(state: JobState) -> JobState:
+        managed = dict(state.managed)
+        if state.counted != progress.cycle:
+            for name, number in progress.counts.items():
+                if name.startswith("managed."):
+                    kind = name.removeprefix("managed.")
+                    managed[kind] = max(0, managed.get(kind, 0) + number)
+        approval = state.approval if progress.held else None
+        return replace(
+            state,
+            watermarks=progress.watermarks,
+            generation=progress.generation,
+            managed=managed,
+            counted=progress.cycle,
+            approval=approval,
+        )
+
+    await work.context.rows.change_state(finished)
+    return work.tally.result()
+
+
+def failure_of(error: ProvisioningError) -> Failure:
+    """How far an error spreads: another try, a new start from the beginning, or a person."""
+    match error:
+        case CursorExpired():
+            return Failure("WatermarkExpired", str(error), expired=True)
+        case Throttled(retry_after=seconds):
+            return Failure(error.code, str(error), retry_after=seconds)
+        case Unauthorized():
+            return Failure(error.code, str(error), halts=True)
+        case Unavailable():
+            return Failure(error.code, str(error))
+        case LeaseLost():
+            return Failure("LeaseLost", str(error), halts=True)
+        case ObjectError():
+            return Failure(error.code, f"{error}; {error.way_out}")
+        case RowConflict():
+            return Failure("Conflict", str(error))
+        case _:
+            return Failure(type(error).__name__, str(error), halts=True)

@@ -1,0 +1,53 @@
+"""Gathers, for a chunk of membership rows, what `rules.membership` needs from both sides. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provisioning.engine.context import Context
+from provisioning.engine.keys import chosen_sys_id, ends
+from provisioning.engine.plan import Plan
+from provisioning.model import ObjectType, Pending, group_key, user_key
+from provisioning.rules.membership import MembershipSeen
+
+
+async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[Pending]) -> list[MembershipSeen]:
+    """What is known of each pending membership now, in the same order.
+
+    A membership that only an absence ends is read by itself first; a tombstone of Graph needs no second proof.
+    """
+    pairs = [ends(pending.object) for pending in pendings]
+    objects: set[tuple[ObjectType, str]] = {("group", group) for group, _ in pairs}
+    objects |= {("user", member) for _, member in pairs}
+    known = await context.links.load(objects)
+    edges = await context.edges.load(pairs)
+    suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
+    still = await context.source.are_members(suspects) if suspects else {}
+    both = {
+        (group, member): (known["group", group].link.sys_id or "", known["user", member].link.sys_id or "")
+        for group, member in pairs
+        if known["group", group].link.linked and known["user", member].link.linked
+    }
+    rows = await context.target.memberships(list(both.values())) if both else {}
+    unlinked = [
+        user_key(source_id) if kind == "user" else group_key(source_id)
+        for (kind, source_id), found in known.items()
+        if not found.link.linked
+    ]
+    planned = await plan.planned(unlinked) if unlinked else set()
+    return [
+        MembershipSeen(
+            key=pending.object,
+            group_id=pair[0],
+            member_id=pair[1],
+            wanted=not pending.withdrawn or still.get(pair, False),
+            group=known["group", pair[0]].link,
+            member=known["user", pair[1]].link,
+            group_planned=group_key(pair[0]) in planned,
+            member_planned=user_key(pair[1]) in planned,
+            edge=edges.get(pair),
+            rows=rows.get(both[pair], ()) if pair in both else (),
+            candidate_sys_id=chosen_sys_id(context.job.tenant, "member", f"{pair[0]}:{pair[1]}", 0),
+        )
+        for pair, pending in zip(pairs, pendings, strict=True)
+    ]

@@ -1,0 +1,285 @@
+"""Stores the outcome of decisions: link, indexes, what waits, what is due again, journal, and last the plan row.
+
+In this order, so that a process that dies anywhere leaves a row in the plan for whatever is not stored yet, and every
+part may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec.structs import replace
+
+from provisioning.engine.edges import display_value
+from provisioning.engine.keys import digest, ends
+from provisioning.engine.plan import PlanRow, home_lane
+from provisioning.engine.tally import kind_of, tense
+from provisioning.engine.work import Work
+from provisioning.errors import RowConflict
+from provisioning.model import (
+    Create,
+    Decision,
+    Disable,
+    Edge,
+    Escrow,
+    Fail,
+    Link,
+    Pending,
+    Refused,
+    Remove,
+    Skip,
+    Unsettled,
+    Update,
+    WriteOutcome,
+    Written,
+)
+from provisioning.rules.scope import in_scope
+from provisioning.rules.summary import Occurrence, Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
+    stored now, with its ETag; memberships have none.
+    """
+
+    row: PlanRow
+    decision: Decision
+    outcome: WriteOutcome | None = None
+    link: Link | None = None
+    etag: str = ""
+
+
+async def settle(work: Work, items: Sequence[Settled]) -> None:
+    """Settles users, groups and memberships alike; counts what was settled."""
+    people = [item for item in items if item.link is not None]
+    settled = [item for item in items if item.link is None]
+    await _settle_edges(work, settled)
+    settled += await _settle_links(work, people)
+    await _remember_waiting(work, settled)
+    await _remember_due(work, settled)
+    at = work.context.now()
+    occurrences = [_occurrence(item, work.origin, at) for item in settled if _is_worth_an_entry(item)]
+    await work.context.journal.add(occurrences, work.origin)
+    await work.plan.settle([item.row for item in settled])
+    for item in settled:
+        failed = isinstance(item.outcome, Refused | Unsettled)
+        work.tally.count(f"{kind_of(item.decision)}.{tense(item.decision.action, failed=failed)}")
+    work.tally.done += len(settled)
+
+
+async def _settle_links(work: Work, items: Sequence[Settled]) -> list[Settled]:
+    """Saves the links; answers the items that are settled. An item whose link somebody else changed meanwhile stays
+    in the plan, to be observed and decided again.
+    """
+    at = work.context.now()
+    changes = [(item, _link_after(item, at)) for item in items]
+    forgotten = [item.link for item, link in changes if link is None and item.link is not None]
+    unwritten = [
+        item.link
+        for item in items
+        if item.link and isinstance(item.outcome, Refused) and isinstance(item.decision.action, Create)
+    ]
+    await work.context.links.unclaim(unwritten)
+    kept = [(item, link) for item, link in changes if link is not None]
+    if forgotten:
+        await work.context.links.forget(forgotten)
+        for link in forgotten:
+            work.tally.count(f"managed.{link.type}", -1 if link.linked else 0)
+    fresh = [link for item, link in kept if link.linked and not (item.link and item.link.linked)]
+    holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
+    taken = [item.row for item, link in kept if holders.get(link.id)]
+    kept = [(item, link) for item, link in kept if not holders.get(link.id)]
+    results = await work.context.links.save([(link, item.etag) for item, link in kept if _is_kept(item, link)])
+    outcomes = iter(results)
+    settled = [item for item, link in changes if link is None]
+    arrived: list[str] = []
+    conflicts: list[PlanRow] = taken
+    for item, link in kept:
+        result = next(outcomes) if _is_kept(item, link) else ""
+        if isinstance(result, RowConflict):
+            conflicts.append(item.row)
+            continue
+        settled.append(item)
+        if link.linked and not (item.link and item.link.linked):
+            arrived.append(link.id)
+            work.tally.count(f"managed.{link.type}")
+        elif item.link and item.link.linked and not link.linked:
+            work.tally.count(f"managed.{link.type}", -1)
+    await _decide_again(work, conflicts)
+    await _call_waiting(work, arrived)
+    return settled
+
+
+async def _decide_again(work: Work, rows: Sequence[PlanRow]) -> None:
+    undecided = [(row, replace(row.pending, decision=None)) for row in rows]
+    for row in await work.plan.record(undecided):
+        work.tally.add_staged({row.pending.lane: {row.key.split("|")[1]: 1}})
+
+
+def _is_kept(item: Settled, link: Link) -> bool:
+    """An object that was never in scope leaves no trace; one that is assigned but disabled is remembered, so that its
+    enabling is noticed.
+    """
+    return bool(item.etag or link.grants or link.sys_id or link.escrow)
+
+
+def _link_after(item: Settled, at: float) -> Link | None:
+    """The link as it is to be remembered, or None to forget it."""
+    if item.link is None:
+        return None
+    base = replace(item.link, grants=item.decision.grants, manager=item.decision.manager, escrow=None)
+    match item.outcome:
+        case Written(record=record):
+            return _link_after_write(base, item.decision, record)
+        case Refused(code=code, message=message):
+            if isinstance(item.decision.action, Create):  # nothing was created, so nothing is there to be found
+                generation = base.generation + (code == "Conflict")
+                base = replace(base, sys_id=None, intended=False, generation=generation)
+            return _escrowed(base, item.link.escrow, code, message, at)
+        case Unsettled(reason=reason):
+            return _escrowed(base, item.link.escrow, "Timeout", reason, at)
+        case None if isinstance(item.decision.action, Fail):
+            action = item.decision.action
+            return _escrowed(base, item.link.escrow, action.code, action.message, at)
+        case None:
+            return _link_after_skip(base, item.decision)
+
+
+def _link_after_write(base: Link, decision: Decision, record: dict[str, str]) -> Link | None:
+    match decision.action:
+        case Create(sys_id=sys_id, generation=generation, fields=fields):
+            made = replace(base, generation=generation, origin="created", match_value=_match_value(decision, base))
+            return _written(made, record.get("sys_id", sys_id), fields, record)
+        case Update(sys_id=sys_id, fields=fields):
+            known = replace(base, origin=base.origin or _origin(decision), match_value=_match_value(decision, base))
+            return _written(known, sys_id, fields, record)
+        case Disable(sys_id=sys_id, fields=fields):
+            return replace(_written(base, sys_id, fields, record), enabled=False)
+        case _:
+            return None
+
+
+def _link_after_skip(base: Link, decision: Decision) -> Link:
+    found = decision.match.sys_ids[0] if decision.match is not None and decision.match.sys_ids else None
+    if in_scope(decision.scope):
+        if not found:
+            return base
+        origin, value = base.origin or _origin(decision), _match_value(decision, base)
+        return replace(base, sys_id=found, origin=origin, match_value=value, intended=False, enabled=True)
+    if found is None:  # whatever record there was is gone as well
+        return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={})
+    return replace(base, enabled=False, intended=False)
+
+
+def _origin(decision: Decision) -> Literal["created", "adopted"]:
+    return "adopted" if decision.match is not None and decision.match.how == "attribute" else "created"
+
+
+def _match_value(decision: Decision, link: Link) -> str | None:
+    return decision.match.value if decision.match is not None and decision.match.value else link.match_value
+
+
+def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, str]) -> Link:
+    """The link after a write: what was sent, and what the instance made of it where that differs."""
+    altered = {name: record[name] for name, value in fields.items() if name in record and record[name] != value}
+    kept = {name: value for name, value in link.altered.items() if name not in fields}
+    return replace(
+        link,
+        sys_id=sys_id,
+        intended=False,
+        enabled=True,
+        written={**link.written, **fields},
+        altered={**kept, **altered},
+    )
+
+
+def _escrowed(link: Link, before: Escrow | None, code: str, message: str, at: float) -> Link:
+    since = before.since if before else at
+    attempts = before.attempts + 1 if before else 1
+    return replace(link, escrow=Escrow(code, message, since, attempts, next_attempt=at))
+
+
+async def _call_waiting(work: Work, arrived: Sequence[str]) -> None:
+    """Stages everything that waited for the objects that now have a record."""
+    pairs = await work.context.waiting.arrived(arrived)
+    staged: list[Pending] = []
+    for _, waiting in pairs:
+        if waiting.startswith("user:"):
+            staged.append(Pending(waiting, "users", refresh=True))
+        elif waiting.startswith("group:"):
+            staged.append(Pending(waiting, "groups", refresh=True))
+        else:
+            staged.append(Pending(waiting, "memberships"))
+    work.tally.add_staged(await work.plan.stage(staged))
+    await work.context.waiting.remove(pairs)
+
+
+async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
+    saved: list[Edge] = []
+    forgotten: list[tuple[str, str]] = []
+    for item in items:
+        group, member = ends(item.decision.object)
+        match item.outcome, item.decision.action:
+            case Written(record=record), Create(sys_id=sys_id):
+                saved.append(Edge(group, member, record.get("sys_id", sys_id), "created"))
+            case Written(), Remove():
+                forgotten.append((group, member))
+            case None, Skip() if item.row.pending.withdrawn and not item.decision.recheck:
+                forgotten.append((group, member))
+            case None, Skip() if item.decision.match is not None and item.decision.match.sys_ids:
+                known = (await work.context.edges.load([(group, member)])).get((group, member))
+                if known is None or known.sys_id is None:
+                    saved.append(Edge(group, member, item.decision.match.sys_ids[0], "adopted"))
+            case None, Skip() | Fail():
+                saved.append(Edge(group, member))
+            case _:
+                continue
+    work.tally.count("managed.member", sum(1 for edge in saved if edge.sys_id))
+    work.tally.count("managed.member", -len(forgotten))
+    await work.context.edges.save(saved)
+    await work.context.edges.forget(forgotten)
+
+
+async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:
+    await work.context.waiting.add(
+        [
+            (display_value(missing.table, missing.wanted) if missing.table else missing.wanted, item.decision.object)
+            for item in items
+            for missing in item.decision.missing
+        ]
+    )
+
+
+async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
+    """Failures and doubtful losses are looked at again in the next cycle."""
+    at = work.context.now()
+    again = []
+    for item in items:
+        pending = item.row.pending
+        blank = Pending(
+            pending.object, home_lane(pending.object), refresh=True, withdrawn=pending.withdrawn, gone=pending.gone
+        )
+        if item.decision.recheck:
+            again.append((at, replace(blank, unproven=True)))
+        elif isinstance(item.outcome, Refused | Unsettled) or isinstance(item.decision.action, Fail):
+            again.append((at, blank))
+    await work.context.due.add(again)
+
+
+def _is_worth_an_entry(item: Settled) -> bool:
+    action = item.decision.action
+    if not isinstance(action, Skip):
+        return True
+    adopted = item.decision.match is not None and item.decision.match.how == "attribute" and item.link is not None
+    remembered = bool(item.etag or item.decision.grants)
+    return adopted or bool(item.decision.missing) or (action.reason == "NotEffectivelyEntitled" and remembered)
+
+
+def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
+    """The change id is the same when a step is repeated, so that its entry is not written twice under two ids."""
+    name = digest(origin.cycle, item.decision.object, item.row.etag)
+    change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
+    return Occurrence(item.decision, item.outcome, change, at)

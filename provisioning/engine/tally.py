@@ -1,0 +1,62 @@
+"""What a step has done so far. Kept apart from the step, so that a failure half-way loses none of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioning.engine.keys import add_counts, bin_of
+from provisioning.engine.plan import Bins
+from provisioning.engine.progress import StepResult
+from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Remove, Skip, Update
+
+KINDS = {"user": "users", "group": "groups", "member": "memberships"}
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts by kind and action ("users.created"), and the rows staged and decided."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    staged: dict[str, Any] = field(default_factory=dict)
+    decided: dict[str, Any] = field(default_factory=dict)
+    done: int = 0
+    deferred: int = 0
+
+    def count(self, name: str, number: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + number
+
+    def add_staged(self, bins: Bins) -> None:
+        self.staged = add_counts(self.staged, bins)
+
+    def add_decided(self, lane: Lane, object_key: str) -> None:
+        self.decided = add_counts(self.decided, {lane: {bin_of(object_key): 1}})
+
+    def result(self) -> StepResult:
+        return StepResult(
+            staged=self.staged, decided=self.decided, counts=self.counts, done=self.done, deferred=self.deferred
+        )
+
+
+def tense(action: Action, *, failed: bool = False) -> str:
+    """How the summary table names what became of an object."""
+    if failed:
+        return "failed"
+    match action:
+        case Create():
+            return "created"
+        case Update():
+            return "updated"
+        case Disable():
+            return "disabled"
+        case Remove():
+            return "deleted"
+        case Fail():
+            return "failed"
+        case Skip():
+            return "skipped"
+
+
+def kind_of(decision: Decision) -> str:
+    """The row of the summary table: users, groups or memberships."""
+    return KINDS[decision.object.split(":", 1)[0]]

@@ -1,0 +1,21 @@
+"""What one step works with: the job's context, the plan it works on, whose entries it writes, its tally, its lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.engine.context import Context
+from provisioning.engine.plan import Plan
+from provisioning.engine.tally import Tally
+from provisioning.rules.summary import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`holder` is the name under which the step holds the job's lease."""
+
+    context: Context
+    plan: Plan
+    origin: Origin
+    tally: Tally
+    holder: str

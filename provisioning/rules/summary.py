@@ -1,0 +1,251 @@
+"""The log entry of one decision, in the shape of Microsoft Graph's provisioningObjectSummary (v1.0). Pure.
+
+Steps are named as in Entra's logs: import, scoping, matching, (reference resolution,) export.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from provisioning.model import (
+    Action,
+    Create,
+    Decision,
+    Disable,
+    Fail,
+    Refused,
+    Remove,
+    Skip,
+    Unsettled,
+    Update,
+    Written,
+)
+from provisioning.rules.scope import in_scope
+
+Status = Literal["success", "failure", "skipped", "warning"]
+IDENTITY_TYPES = {"user": "User", "group": "Group", "member": "GroupMembership"}
+TARGETS = {"user": "sys_user", "group": "sys_user_group", "member": "sys_user_grmember"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who acts for whom: what is the same in every entry of a cycle."""
+
+    tenant: str
+    job: str
+    cycle: str
+    service_principal: str
+    service_principal_name: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One decision and what came of it. `at` is in seconds since 1970; `staged` marks a removal that was held."""
+
+    decision: Decision
+    outcome: Written | Refused | Unsettled | None
+    change: str
+    at: float
+    milliseconds: int = 0
+    staged: bool = False
+
+    @property
+    def status(self) -> Status:
+        match self.outcome:
+            case Written():
+                return "warning" if self.decision.missing else "success"
+            case Refused() | Unsettled():
+                return "failure"
+        match self.decision.action:
+            case Fail():
+                return "failure"
+            case Skip():
+                return "skipped"
+            case _:
+                return "success" if self.staged else "skipped"
+
+
+def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
+    """The entry as Graph's JSON. Values are those of the mapped attributes, nothing else of the person."""
+    decision = occurrence.decision
+    kind, _, source_id = decision.object.partition(":")
+    return {
+        "id": occurrence.change,
+        "activityDateTime": timestamp(occurrence.at),
+        "tenantId": origin.tenant,
+        "jobId": origin.job,
+        "cycleId": origin.cycle,
+        "changeId": occurrence.change,
+        "provisioningAction": "stagedDelete" if occurrence.staged else _action(decision.action),
+        "durationInMilliseconds": occurrence.milliseconds,
+        "provisioningStatusInfo": {"status": occurrence.status, "errorInformation": _error(occurrence)},
+        "provisioningSteps": _steps(occurrence, kind, source_id),
+        "modifiedProperties": _modified(decision.action),
+        "servicePrincipal": {"id": origin.service_principal, "displayName": origin.service_principal_name},
+        "sourceSystem": {"id": origin.tenant, "displayName": "Microsoft Entra ID", "details": {}},
+        "targetSystem": {
+            "id": origin.instance,
+            "displayName": "ServiceNow",
+            "details": {
+                "ServicePrincipalId": origin.service_principal,
+                "ServicePrincipalDisplayName": origin.service_principal_name,
+            },
+        },
+        "initiatedBy": {"id": "", "displayName": "Provisioning Service", "initiatorType": "system"},
+        "sourceIdentity": {
+            "id": source_id,
+            "displayName": decision.name,
+            "identityType": IDENTITY_TYPES[kind],
+            "details": {},
+        },
+        "targetIdentity": {
+            "id": _target_id(occurrence),
+            "displayName": decision.name,
+            "identityType": TARGETS[kind],
+            "details": {},
+        },
+    }
+
+
+def timestamp(seconds: float) -> str:
+    """ISO 8601 in UTC as Graph writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _action(action: Action) -> str:
+    match action:
+        case Create():
+            return "create"
+        case Update():
+            return "update"
+        case Disable():
+            return "disable"
+        case Remove():
+            return "delete"
+        case _:
+            return "other"
+
+
+def _target_id(occurrence: Occurrence) -> str:
+    match occurrence:
+        case Occurrence(outcome=Written(record=record)) if "sys_id" in record:
+            return record["sys_id"]
+        case Occurrence(decision=Decision(action=Update() | Disable() | Remove() as action)):
+            return action.sys_id
+        case Occurrence(decision=Decision(match=found)) if found is not None and found.sys_ids:
+            return found.sys_ids[0]
+        case _:
+            return ""
+
+
+def _error(occurrence: Occurrence) -> dict[str, Any] | None:
+    match occurrence:
+        case Occurrence(outcome=Refused(code=code, message=message, way_out=way_out)):
+            category = "failure" if code == "InternalServerError" else "nonServiceFailure"
+        case Occurrence(outcome=Unsettled(reason=reason)):
+            code, message, category = "Timeout", reason, "failure"
+            way_out = "the record is read again before anything else is sent; nothing has to be done"
+        case Occurrence(decision=Decision(action=Fail(code=code, message=message, way_out=way_out))):
+            category = "nonServiceFailure"
+        case Occurrence(decision=Decision(action=Skip(reason=code, description=message))):
+            category, way_out = "success", ""
+        case _:
+            return None
+    return {
+        "errorCategory": category,
+        "errorCode": code,
+        "reason": message,
+        "recommendedAction": way_out,
+        "additionalDetails": None,
+    }
+
+
+def _modified(action: Action) -> list[dict[str, Any]]:
+    match action:
+        case Create(fields=fields):
+            return [_property(name, None, value) for name, value in sorted(fields.items())]
+        case Update(fields=fields, before=before) | Disable(fields=fields, before=before):
+            return [_property(name, before.get(name) or None, value) for name, value in sorted(fields.items())]
+        case _:
+            return []
+
+
+def _property(name: str, old: str | None, new: str) -> dict[str, Any]:
+    return {"displayName": name, "oldValue": old, "newValue": new}
+
+
+def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, Any]]:
+    decision = occurrence.decision
+    title = IDENTITY_TYPES[kind]
+    steps = [_step("EntryImport", "import", "success", f"Retrieved {title} '{source_id}' from Microsoft Entra ID")]
+    if decision.scope:
+        passed = in_scope(decision.scope)
+        details = {check.name: str(check.passed) for check in decision.scope}
+        details["ScopeEvaluationResult"] = "; ".join(check.detail for check in decision.scope)
+        steps.append(
+            _step(
+                "EntrySynchronizationScoping",
+                "scoping",
+                "success" if passed else "skipped",
+                f"{title} '{source_id}' is {'in' if passed else 'not in'} the scope of the job",
+                details,
+            )
+        )
+    if decision.match is not None:
+        how, count = decision.match.how, len(decision.match.sys_ids)
+        name = "EntryImportByJoiningProperty" if how in {"attribute", "none"} else "EntryImport"
+        steps.append(_step(name, "matching", "success", f"{count} record(s) found in ServiceNow, by {how}"))
+    steps.extend(
+        _step(
+            "UnableToResolveReferenceAttributeValue",
+            "referenceResolution",
+            "warning",
+            f"{missing.attribute} refers to '{missing.wanted}', which is not there yet; it is written when it appears",
+        )
+        for missing in decision.missing
+    )
+    steps.extend(_step("AttributeValueAltered", "processing", "warning", text) for text in decision.warnings)
+    steps.append(_last_step(occurrence, title, source_id))
+    return steps
+
+
+def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, Any]:
+    action = occurrence.decision.action
+    names = {Create: "Add", Update: "Update", Disable: "Update", Remove: "Delete"}
+    if isinstance(action, Skip):
+        details = {"SkipReason": action.reason}
+        return _step("EntrySynchronizationSkip", "processing", "skipped", action.description, details)
+    if isinstance(action, Fail):
+        return _step(
+            "EntrySynchronizationError", "processing", "failure", str(action.message), {"ErrorCode": action.code}
+        )
+    if occurrence.staged:
+        text = f"{title} '{source_id}' is to be removed; held by the accidental-deletion guard"
+        return _step("EntryExportStagedDelete", "export", "skipped", text)
+    text = f"{title} '{source_id}' was {_verb(action)} in ServiceNow"
+    if occurrence.status == "failure":
+        text = f"{title} '{source_id}' could not be {_verb(action)} in ServiceNow"
+    status: Status = "failure" if occurrence.status == "failure" else "success"
+    return _step(
+        f"EntryExport{names[type(action)]}", "export", status, text, {"ReportableIdentifier": _target_id(occurrence)}
+    )
+
+
+def _verb(action: Action) -> str:
+    verbs = {Create: "created", Update: "updated", Disable: "disabled", Remove: "deleted"}
+    return verbs.get(type(action), "processed")
+
+
+def _step(
+    name: str, kind: str, status: Status, description: str, details: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "provisioningStepType": kind,
+        "status": status,
+        "description": description,
+        "details": details or {},
+    }
