@@ -107,7 +107,7 @@ class ApplicationIdentity:
                 ) from error
             except (msal.exceptions.MsalServiceError, ValueError, KeyError) as error:
                 raise self._failed(login.status) from error
-        return answer if _is_token(answer) else _raise(self._refused(answer))
+        return answer if _is_token(answer) else _raise(self._refused(answer, login.status))
 
     def _failed(self, status: int) -> Unavailable:
         """Instead of answering, msal raises when the tenant's configuration cannot be read or the host is unwell."""
@@ -118,11 +118,11 @@ class ApplicationIdentity:
             "or a proxy stands in between, or ENTRA_AUTHORITY_HOST is not a login host"
         )
 
-    def _refused(self, answer: Mapping[str, Any]) -> Unavailable:
+    def _refused(self, answer: Mapping[str, Any], status: int) -> Unavailable:
         error = str(answer.get("error") or "no token")
         number = _aadsts(answer)
         said = f"{error}, AADSTS{number}" if number else error
-        if error in _PASSING:
+        if error in _PASSING or status == httpx.codes.TOO_MANY_REQUESTS:
             return Unavailable(
                 f"{self.where} cannot sign us in to Microsoft Graph at present ({said}); it is tried again later"
             )
