@@ -5,13 +5,16 @@ replies and the items of a batch go through here alike. It must not know who ask
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import httpx
 import msgspec
 from httpx import codes
 from msgspec import Struct
 
+from provisioning.adapters.http import retry_after
 from provisioning.errors import ConfigError, ProvisioningError, Throttled, Unauthorized, Unavailable
 
 Kind = Literal["refused", "missing", "no table", "login", "throttled", "asleep", "doubt"]
@@ -35,6 +38,36 @@ class Answer(Struct, frozen=True):
     content_type: str = "application/json"
     pause: float | None = None
     location: str = ""
+
+
+def answer_of(response: httpx.Response) -> Answer:
+    """A whole reply that has been read."""
+    return Answer(
+        response.status_code,
+        response.content,
+        response.headers.get("Content-Type", ""),
+        _pause(response) if response.status_code == codes.TOO_MANY_REQUESTS else None,
+        _elsewhere(response) if response.has_redirect_location else "",
+    )
+
+
+def _pause(response: httpx.Response) -> float | None:
+    """Seconds to stay away: Retry-After, else until the rate rule's window ends."""
+    asked = retry_after(response)
+    if asked is not None:
+        return asked
+    try:
+        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - time.time())
+    except (KeyError, ValueError):
+        return None
+
+
+def _elsewhere(response: httpx.Response) -> str:
+    """The host of a redirection and nothing else: its query may hold a secret."""
+    try:
+        return response.request.url.join(response.headers["Location"]).host
+    except httpx.InvalidURL:
+        return ""
 
 
 class Fault(Struct, frozen=True):

@@ -13,8 +13,7 @@ from typing import Any
 
 import httpx
 
-from provisioning.adapters.http import retry_after
-from provisioning.adapters.servicenow.answers import Answer, Fault, body_of
+from provisioning.adapters.servicenow.answers import Fault, answer_of, body_of
 from provisioning.errors import ConfigError, Unauthorized, Unavailable
 
 TOKEN_PATH = "/oauth_token.do"  # noqa: S105 - a path
@@ -96,14 +95,7 @@ class OAuth(httpx.Auth):
                     code="ServiceNowCredentialsValidation",
                 )
             )
-        body = body_of(
-            Answer(
-                response.status_code,
-                response.content,
-                response.headers.get("Content-Type", ""),
-                retry_after(response),
-            )
-        )
+        body = body_of(answer_of(response))
         if isinstance(body, Fault):
             raise body.error(host)
         token = body.get("access_token")
@@ -116,19 +108,34 @@ class OAuth(httpx.Auth):
 
 
 class FixedCredentials(httpx.Auth):
-    """Credentials that travel with each request. A 401 is tried once more (instances answer some in passing)."""
+    """Credentials that travel with each request. A 401 is tried once more (instances answer some in passing).
+
+    Until they are known to be good only one request at a time shows them, so that wrong ones are shown twice and not
+    by every slot.
+    """
 
     def __init__(self, scheme: httpx.Auth, *, now: Clock = time.monotonic) -> None:
         self._scheme = scheme
         self._refusal = _Refusal(now)
+        self._lock = asyncio.Lock()
+        self._are_good = False
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         self._refusal.check()
         request = next(self._scheme.sync_auth_flow(request))
-        for _ in range(2):
+        attempts = 2
+        if self._are_good:
             response = yield request
             if response.status_code != httpx.codes.UNAUTHORIZED:
                 return
+            self._are_good, attempts = False, 1
+        async with self._lock:
+            self._refusal.check()
+            for _ in range(attempts):
+                response = yield request
+                if response.status_code != httpx.codes.UNAUTHORIZED:
+                    self._are_good = True
+                    return
         self._refusal.happened(
             Unauthorized(
                 f"{request.url.host}: the instance does not accept the credentials (401, twice). Check them, that the "

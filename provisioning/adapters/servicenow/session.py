@@ -10,15 +10,14 @@ import ipaddress
 import re
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from provisioning.adapters.http import SAFE_METHODS, ReadOnlyTransport, RetryTransport, retry_after
+from provisioning.adapters.http import SAFE_METHODS, ReadOnlyTransport, RetryTransport
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, ReplyLost
+from provisioning.adapters.servicenow.answers import Answer, ReplyLost, answer_of
 from provisioning.adapters.servicenow.auth import TOKEN_PATH
 from provisioning.errors import ConfigError, Unavailable
 
@@ -76,14 +75,7 @@ class ServiceNowSession:
             response = await self._client.send(request)
         except httpx.RequestError as error:
             raise self._broken(error) from error
-        location = response.headers.get("Location", "") if response.is_redirect else ""
-        return Answer(
-            response.status_code,
-            response.content,
-            response.headers.get("Content-Type", ""),
-            _pause(response) if response.status_code == httpx.codes.TOO_MANY_REQUESTS else None,
-            _host(location) or self.host if location else "",
-        )
+        return answer_of(response)
 
     def _broken(self, error: httpx.RequestError) -> Unavailable:
         """What broke, and whether the request can have arrived."""
@@ -120,7 +112,7 @@ def instance_url(instance: str) -> httpx.URL:
     """The address of an instance. A text that holds credentials is never repeated in an error."""
     text = instance.strip()
     if _NAME.fullmatch(text) and text.lower() != "localhost":
-        return httpx.URL(f"https://{text.lower()}.service-now.com")
+        return httpx.URL(f"https://{text.lower()}.service-now.com/")
     way_out = "give a name such as contoso, or an address such as https://contoso.service-now.com"
     if not text:
         raise ConfigError(f"SERVICENOW_INSTANCE is empty: {way_out}")
@@ -130,7 +122,7 @@ def instance_url(instance: str) -> httpx.URL:
         raise ConfigError(f"SERVICENOW_INSTANCE is not an address: {way_out}") from error
     if url.userinfo:
         raise ConfigError(f"SERVICENOW_INSTANCE holds a user or password before {url.host}: {way_out}")
-    if not url.host or " " in url.host:
+    if not url.host or "%" in url.host:
         raise ConfigError(f"SERVICENOW_INSTANCE names no host: {way_out}")
     if url.query or url.fragment or "?" in text or "#" in text:
         raise ConfigError(f"SERVICENOW_INSTANCE holds a query after {url.host}: {way_out}")
@@ -151,25 +143,6 @@ def is_read(request: httpx.Request) -> bool:
 def changes_nothing(request: httpx.Request) -> bool:
     """Whether a dry run may send it: reads, and the request for a token."""
     return is_read(request) or (request.method == "POST" and request.url.path == TOKEN_PATH)
-
-
-def _pause(response: httpx.Response) -> float | None:
-    """Seconds to stay away: Retry-After, else until the rate rule's window ends."""
-    asked = retry_after(response)
-    if asked is not None:
-        return asked
-    try:
-        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - time.time())
-    except (KeyError, ValueError):
-        return None
-
-
-def _host(location: str) -> str:
-    """The host of a redirection and nothing else: its query may hold a secret."""
-    try:
-        return httpx.URL(location).host
-    except httpx.InvalidURL:
-        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -196,6 +196,7 @@ class Writer:
 
     def _seen(self, write: Write, fault: Fault, record: Record | None) -> WriteOutcome | None:
         """What reading back proves; None when the write was not applied and may be repeated."""
+        refused = Refused(fault.code, fault.message, fault.way_out) if fault.kind == "refused" else None
         match write:
             case DeleteRecord():
                 return Written({}) if record is None else None
@@ -203,15 +204,15 @@ class Writer:
                 if record is None:
                     return _GONE
                 if any(record.get(name, value) != value for name, value in write.fields.items()):
-                    return None
+                    return refused
                 if hidden := write.fields.keys() - record.keys():
                     return Unsettled(f"{fault.message}; these fields cannot be read back: {', '.join(sorted(hidden))}")
                 return Written(dict(record))
             case InsertRecord():
                 if record is not None:
                     return Written(dict(record)) if _is_ours(write, record) else _COLLISION
-                if fault.kind == "refused":
-                    return Refused(fault.code, fault.message, fault.way_out)
+                if refused:
+                    return refused
                 if not self._honours_sys_ids:
                     return Unsettled(f"{fault.message}; the instance chooses sys_ids itself, so it cannot be read back")
                 return None
@@ -247,8 +248,8 @@ def _is_sendable(write: Write, outcomes: dict[str, WriteOutcome]) -> bool:
 
 
 def _needs_a_look(write: Write, fault: Fault) -> bool:
-    """A refused insert may only mean that reading it back was denied (KB0546297), or that an earlier try made it."""
-    return fault.kind == "doubt" or (isinstance(write, InsertRecord) and fault.kind == "refused")
+    """A refusal may only mean that reading back was denied (KB0546297), or that an earlier try made the record."""
+    return fault.kind == "doubt" or (fault.kind == "refused" and not isinstance(write, DeleteRecord))
 
 
 def _is_passing(fault: Fault) -> bool:
