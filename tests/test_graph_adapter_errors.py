@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -46,6 +47,18 @@ class CutShort(httpx.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         self.times -= 1
         return response if self.times < 0 else httpx.Response(200, stream=HalfAnswer())
+
+
+class Compressing(httpx.AsyncBaseTransport):
+    """A network with a server that compresses its answers, as Graph does."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        content = gzip.compress(await response.aread())
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(content))
 
 
 class HalfAnswer(httpx.AsyncByteStream):
@@ -110,6 +123,13 @@ def test_a_connection_that_breaks_in_the_middle_of_an_answer_is_tried_again(worl
     cut.times = 4
     with pytest.raises(Unavailable, match="ReadError"):
         world.ask(source.delta("user", None))
+
+
+def test_a_compressed_answer_is_read(world: World) -> None:
+    user = world.tenant.add_user()
+    source = world.adapter(transport=Compressing(httpx.ASGITransport(world.between)))
+
+    assert world.ask(source.users([user])).keys() == {user}
 
 
 @pytest.mark.parametrize(
