@@ -110,8 +110,10 @@ def _remembered(draft: Draft) -> bool:
 
 
 async def _tell_gone(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
+    """A user may still be restored; for a group it makes no difference, and asking takes one more permission."""
     if drafts:
-        restorable = await context.source.deleted(kind, [d.id for d in drafts])
+        ids = [draft.id for draft in drafts]
+        restorable = await context.source.deleted(kind, ids) if kind == "user" else frozenset(ids)
         for draft in drafts:
             draft.gone = "restorable" if draft.id in restorable else "permanent"
 

@@ -1,0 +1,150 @@
+"""A whole world in one process: both emulators behind ASGI, the real adapters, the real engine, SQLite, virtual time.
+
+A test changes the tenant or the instance, runs cycles, and looks at what the instance holds then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from provisioning.adapters.graph import GraphSession, GraphSource, StaticToken
+from provisioning.adapters.overlay import OverlayStore
+from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
+from provisioning.adapters.sqlite import SqliteStore
+from provisioning.engine.context import Context, Job
+from provisioning.engine.cycle import Pace
+from provisioning.engine.driver import run_cycle
+from provisioning.engine.engine import Engine
+from provisioning.engine.progress import Progress
+from provisioning.rules.decide import Policy
+from provisioning.rules.review import Limits
+from provisioning.schema import default_schema
+from tests.emulators import graph, servicenow, tenant
+from tests.emulators.graph import Tenant
+from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, Instance
+from tests.virtual_time import virtual_time
+
+GENEROUS = Limits(absolute=10_000, share=1.0, floor=10_000)
+
+
+@dataclass
+class World:
+    """`everyone` is the scope "all". Stores that tests put around the SQLite store go into `store`."""
+
+    runner: asyncio.Runner
+    now: Any
+    pass_time: Any
+    directory: Tenant
+    instance: Instance
+    store: Any
+    scratch: Path
+    everyone: bool = False
+    hard_delete: str = "disable"
+    limits: Limits = GENEROUS
+    pace: Pace = field(default_factory=Pace)
+    time_box: float = 120.0
+    progress: list[Progress] = field(default_factory=list)
+    _engine: Engine | None = None
+
+    def run(self, awaitable):
+        return self.runner.run(awaitable)
+
+    def engine(self, *, dry_run: bool = False) -> Engine:
+        """A new engine, as a new process would build it."""
+        schema = default_schema()
+        source = GraphSource(
+            GraphSession(
+                "http://127.0.0.1/v1.0",
+                StaticToken(graph.ACCESS_TOKEN),
+                transport=httpx.ASGITransport(graph.create_app(self.directory)),
+            ),
+            service_principal_id=self.directory.service_principal_id,
+            user_attributes=schema.user.source_properties,
+            group_attributes=schema.group.source_properties,
+        )
+        session = ServiceNowSession(
+            "http://127.0.0.1",
+            credentials(
+                "oauth-client-credentials",
+                instance="http://127.0.0.1",
+                client_id=CLIENT_ID,
+                client_secret=CLIENT_SECRET,
+            ),
+            dry_run=dry_run,
+            transport=httpx.ASGITransport(servicenow.create_app(self.instance)),
+        )
+        store = self.store
+        if dry_run:
+            store = OverlayStore(self.store, SqliteStore(":memory:"))
+        job = Job(
+            "job",
+            self.directory.tenant_id,
+            schema,
+            Policy(everyone=self.everyone, hard_delete=self.hard_delete),
+            self.limits,
+            self.pace,
+        )
+        target = ServiceNowTarget(session, slots=self.pace.slots)
+        context = Context(job, store, source, target, now=self.now, time_box=self.time_box)
+        return Engine(context, "http://127.0.0.1")
+
+    def cycle(self, *, dry_run: bool = False, watch=lambda _: None) -> Progress:
+        """One cycle to its end by the engine of this world's process."""
+        if dry_run:
+            return self.run(run_cycle(self.engine(dry_run=True), dry_run=True, watch=watch))
+        if self._engine is None:
+            self._engine = self.engine()
+        return self.run(run_cycle(self._engine, watch=watch))
+
+    def restart(self) -> None:
+        """The process ends; the next cycle runs in a new one."""
+        self._engine = None
+
+    def account(self, upn: str) -> dict[str, str] | None:
+        found = self.instance.find("sys_user", user_name=upn)
+        return dict(found[0]) if found else None
+
+    def members(self, group_name: str) -> set[str]:
+        """The user names of the members that ServiceNow holds for a group."""
+        (group,) = self.instance.find("sys_user_group", name=group_name)
+        rows = self.instance.find("sys_user_grmember", group=group["sys_id"])
+        return {self.instance.get("sys_user", row["user"])["user_name"] for row in rows}
+
+    def writes(self) -> dict[str, int]:
+        """Writes that the instance was asked for, by kind."""
+        verbs = ("POST", "PUT", "PATCH", "DELETE")
+        return {
+            kind: number
+            for kind, number in self.instance.counts.items()
+            if kind.startswith(tuple(f"batch: {verb} sys_user" for verb in verbs)) and number
+        }
+
+    def forget_counts(self) -> None:
+        self.instance.counts.clear()
+        self.directory.counts.clear()
+
+
+@contextmanager
+def small_world(scratch: Path, *, users: int = 0, groups: int = 0, **settings: Any) -> Iterator[World]:
+    """A world with a seeded tenant (empty by default) and an instance that knows its departments and offices."""
+    with virtual_time() as (runner, now, pass_time):
+        directory = Tenant(clock=now, seed=1)
+        if users:
+            tenant.seed(directory, users=users, groups=groups, seed=1)
+        instance = Instance(clock=now, url="http://127.0.0.1")
+        servicenow.seed_instance(
+            instance,
+            departments=tenant.DEPARTMENTS,
+            locations=tuple(office.name for office in tenant.OFFICES),
+            companies=tenant.COMPANIES,
+            cost_centers=tenant.COST_CENTERS,
+        )
+        store = SqliteStore(":memory:")
+        yield World(runner, now, pass_time, directory, instance, store, scratch, **settings)
