@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, Fault, body_of, record_of, records_of
+from provisioning.adapters.servicenow.answers import Answer, body_of, record_of, records_of
+from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import lookups, loose
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from provisioning.adapters.servicenow.answers import Fault, answer_of, body_of
+from provisioning.adapters.servicenow.answers import answer_of, body_of
+from provisioning.adapters.servicenow.faults import Fault
 from provisioning.errors import ConfigError, Unauthorized, Unavailable
 
 TOKEN_PATH = "/oauth_token.do"  # noqa: S105 - a path

@@ -13,7 +13,8 @@ import msgspec
 from httpx import codes
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from provisioning.adapters.servicenow.answers import Answer, Fault, body_of
+from provisioning.adapters.servicenow.answers import Answer, body_of
+from provisioning.adapters.servicenow.faults import Fault
 
 PATH = "/api/now/v1/batch"
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import httpx
 from msgspec import Struct
 
-from provisioning.adapters.servicenow.answers import Fault
+from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.adapters.servicenow.session import CLIENT
 from provisioning.errors import Unauthorized, Unavailable

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from provisioning.adapters.servicenow.answers import Fault, body_of
+from provisioning.adapters.servicenow.answers import body_of
+from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.query import Lookup, lookups
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.errors import ConfigError, Unauthorized

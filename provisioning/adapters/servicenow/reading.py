@@ -11,7 +11,8 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, Fault, records_of
+from provisioning.adapters.servicenow.answers import Answer, records_of
+from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.query import Lookup
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.model import Record

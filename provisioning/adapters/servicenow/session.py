@@ -17,8 +17,9 @@ import httpx
 
 from provisioning.adapters.http import SAFE_METHODS, ReadOnlyTransport, RetryTransport
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, ReplyLost, answer_of
+from provisioning.adapters.servicenow.answers import Answer, answer_of
 from provisioning.adapters.servicenow.auth import TOKEN_PATH
+from provisioning.adapters.servicenow.faults import ReplyLost
 from provisioning.errors import ConfigError, Unavailable
 
 CLIENT = "open-entra-provisioning/0.1"

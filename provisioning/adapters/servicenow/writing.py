@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, Fault, ReplyLost, record_of
+from provisioning.adapters.servicenow.answers import Answer, record_of
+from provisioning.adapters.servicenow.faults import Fault, ReplyLost
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import lookups, loose
 from provisioning.adapters.servicenow.reading import Calls, Reader
@@ -75,6 +76,8 @@ class Writer:
             try:
                 reply = await self._post(waiting)
             except ReplyLost as lost:
+                if lost.code == "Timeout":
+                    self._pace.overran(len(waiting) // 2)
                 fault = Fault("doubt", lost.code, str(lost), "It is looked up before anything else is done")
                 return [*doubts, *((write, fault) for write in waiting)]
             except Unavailable as error:
@@ -170,7 +173,7 @@ class Writer:
         """Reads back what is in doubt; returns the writes that were provably not applied and may be repeated."""
         if not doubts:
             return []
-        logger.warning("writes without a clear answer are read back", extra={"writes": len(doubts)})
+        logger.info("writes without a clear answer are read back", extra={"writes": len(doubts)})
         try:
             present = await self._present([write for write, _ in doubts])
         except (Unavailable, ConfigError) as error:
