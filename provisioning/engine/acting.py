@@ -167,7 +167,8 @@ async def _run_batches(
         while position < len(batches) and (position == 0 or context.now() < deadline):
             batch = batches[position]
             position += 1
-            await context.rows.take_lease(work.holder, context.now())
+            if work.holder is not None:
+                await context.rows.take_lease(work.holder, context.now())
             await _run_batch(work, batch)
 
     runs = (run() for _ in range(min(slots, len(batches))))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -226,12 +227,7 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
     """Everything read is settled or stored elsewhere: the watermarks move. Counts are added once, by cycle id."""
 
     def finished(state: JobState) -> JobState:
-        managed = dict(state.managed)
-        if state.counted != progress.cycle:
-            for name, number in progress.counts.items():
-                if name.startswith("managed."):
-                    kind = name.removeprefix("managed.")
-                    managed[kind] = max(0, managed.get(kind, 0) + number)
+        managed = state.managed if state.counted == progress.cycle else add_managed(state, progress.counts)
         approval = state.approval if progress.held else None
         return replace(
             state,
@@ -244,6 +240,16 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
 
     await work.context.rows.change_state(finished)
     return work.tally.result()
+
+
+def add_managed(state: JobState, counts: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of linked objects after what was counted."""
+    managed = dict(state.managed)
+    for name, number in counts.items():
+        if name.startswith("managed."):
+            kind = name.removeprefix("managed.")
+            managed[kind] = max(0, managed.get(kind, 0) + number)
+    return managed
 
 
 def failure_of(error: ProvisioningError) -> Failure:

@@ -69,7 +69,7 @@ async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kin
     await _confirm_losses(context, drafts, kind)
     await _read_sources(context, drafts, kind, mapping)
     for draft in drafts:
-        _evaluate(draft, mapping, columns)
+        _evaluate(context, draft, mapping, columns)
     await _read_records(context, drafts, mapping, columns)
     await _find_rivals(context, drafts, kind)
     await _resolve(context, plan, drafts)
@@ -169,11 +169,14 @@ async def _explain_absence(context: Context, drafts: Sequence[Draft], kind: Obje
             )
 
 
-def _evaluate(draft: Draft, mapping: ObjectMapping, columns: Columns) -> None:
+def _evaluate(context: Context, draft: Draft, mapping: ObjectMapping, columns: Columns) -> None:
     if draft.gone is not None or draft.source is None:
         return
     try:
-        draft.desired = evaluate(draft.source, mapping, columns)
+        desired = evaluate(draft.source, mapping, columns)
+        if reason := context.target.refusal(desired.match_value):
+            raise ObjectError("InvalidAttributeValue", reason, "change the source value or match on another attribute")
+        draft.desired = desired
     except ObjectError as error:
         draft.error = error
 

@@ -68,6 +68,9 @@ class Target(Protocol):
     batch_size: int
     """How many writes the next batch should hold, by the times measured so far."""
 
+    def refusal(self, value: str) -> str | None:
+        """Why a value cannot be searched for (it would be taken for something else than text), or None."""
+
     async def dictionary(self) -> Mapping[str, Mapping[str, Column]]:
         """Columns by table and name, for the tables that mappings use."""
 

@@ -61,8 +61,10 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     await _remember_waiting(work, settled)
     await _remember_due(work, settled)
     at = work.context.now()
-    occurrences = [_occurrence(item, work.origin, at) for item in settled if _is_worth_an_entry(item)]
-    await work.context.journal.add(occurrences, work.origin)
+    occurrences = [(item, _occurrence(item, work.origin, at)) for item in settled]
+    await work.context.journal.add([o for item, o in occurrences if _is_worth_an_entry(item)], work.origin)
+    if work.tally.occurrences is not None:
+        work.tally.occurrences.extend(occurrence for _, occurrence in occurrences)
     await work.plan.settle([item.row for item in settled])
     for item in settled:
         failed = isinstance(item.outcome, Refused | Unsettled)

@@ -9,19 +9,23 @@ from provisioning.engine.keys import add_counts, bin_of
 from provisioning.engine.plan import Bins
 from provisioning.engine.progress import StepResult
 from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Remove, Skip, Update
+from provisioning.rules.summary import Occurrence
 
 KINDS = {"user": "users", "group": "groups", "member": "memberships"}
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by kind and action ("users.created"), and the rows staged and decided."""
+    """Counts by kind and action ("users.created"), and the rows staged and decided. `occurrences`, where wanted, keeps
+    everything that was settled, for an on-demand answer.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     staged: dict[str, Any] = field(default_factory=dict)
     decided: dict[str, Any] = field(default_factory=dict)
     done: int = 0
     deferred: int = 0
+    occurrences: list[Occurrence] | None = None
 
     def count(self, name: str, number: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + number

@@ -12,10 +12,10 @@ from provisioning.rules.summary import Origin
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """`holder` is the name under which the step holds the job's lease."""
+    """`holder` is the name under which the step holds the job's lease; None for work that needs none."""
 
     context: Context
     plan: Plan
     origin: Origin
     tally: Tally
-    holder: str
+    holder: str | None

@@ -43,6 +43,10 @@ class ServiceNowTarget:
         self._learning = asyncio.Lock()
         self.batch_size = self._pace.size
 
+    def refusal(self, value: str) -> str | None:
+        """Why a value cannot be searched for, or None."""
+        return refusal(value)
+
     async def dictionary(self) -> dictionary.Columns:
         """Read once; another target learns it anew."""
         async with self._learning:
