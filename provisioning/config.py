@@ -1,0 +1,329 @@
+"""Settings of one job, from the environment: parsed and refused before anything starts.
+
+Each refusal is one line that says which setting, what it holds and what it should hold; secrets are neither repeated
+in a message nor shown in a `repr`. This module knows neither side: it checks forms, not whether anybody answers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self, cast
+from urllib.parse import urlsplit
+
+from provisioning.errors import ConfigError
+from provisioning.forms import address, choice, guid, interval, is_loopback, number, schedule
+
+Scope = Literal["assigned", "all"]
+HardDelete = Literal["disable", "delete"]
+
+KNOWN = (
+    "ENTRA_TENANT_ID",
+    "ENTRA_CLIENT_ID",
+    "ENTRA_CLIENT_SECRET",
+    "ENTRA_CLIENT_CERTIFICATE_PATH",
+    "ENTRA_MANAGED_IDENTITY_CLIENT_ID",
+    "ENTRA_AUTHORITY_HOST",
+    "ENTRA_SERVICE_PRINCIPAL_ID",
+    "GRAPH_BASE_URL",
+    "GRAPH_ACCESS_TOKEN",
+    "SERVICENOW_INSTANCE",
+    "SERVICENOW_AUTH",
+    "SERVICENOW_CLIENT_ID",
+    "SERVICENOW_CLIENT_SECRET",
+    "SERVICENOW_USERNAME",
+    "SERVICENOW_PASSWORD",
+    "SERVICENOW_API_KEY",
+    "SERVICENOW_SLOTS",
+    "STATE",
+    "SCOPE",
+    "HARD_DELETE",
+    "PROVISIONING_SCHEDULE",
+    "JOB_INTERVAL",
+    "JOB_ID",
+)
+SECRET = frozenset(
+    {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
+    | {"SERVICENOW_API_KEY"}
+)
+OURS = ("ENTRA_", "GRAPH_", "SERVICENOW_", "PROVISIONING_")
+"""Prefixes that nobody else uses here: an unknown name behind one of them is a mistake."""
+LOGINS: Mapping[str, tuple[str, ...]] = {
+    "oauth-client-credentials": ("SERVICENOW_CLIENT_ID", "SERVICENOW_CLIENT_SECRET"),
+    "oauth-password": (
+        "SERVICENOW_CLIENT_ID",
+        "SERVICENOW_CLIENT_SECRET",
+        "SERVICENOW_USERNAME",
+        "SERVICENOW_PASSWORD",
+    ),
+    "basic": ("SERVICENOW_USERNAME", "SERVICENOW_PASSWORD"),
+    "api-key": ("SERVICENOW_API_KEY",),
+}
+"""The ways to log in to ServiceNow and what each needs."""
+PLANNED_LOGINS = ("oauth-jwt", "mtls")
+ENTERPRISE_APPLICATION = (
+    "the Object ID under Enterprise applications, your ServiceNow application, Properties in the Entra admin center"
+)
+MOST_SLOTS = 64
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedToken:
+    """An emulator's token; taken for an address on this machine only."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    client_id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    client_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AzureIdentity:
+    """The identity that Azure gives the app; without a client id, its own."""
+
+    client_id: str | None
+
+
+SignIn = FixedToken | ClientSecret | ClientCertificate | AzureIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to log in to ServiceNow: `kind` is SERVICENOW_AUTH, what it does not need is empty."""
+
+    kind: str
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteState:
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TablesAccount:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class TablesConnection:
+    connection_string: str = field(repr=False)
+
+
+State = SqliteState | TablesAccount | TablesConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB."""
+
+    tenant_id: str
+    sign_in: SignIn
+    authority_host: str
+    graph_base_url: str
+    service_principal_id: str
+    instance_url: str
+    login: Login
+    slots: int
+    state: State
+    scope: Scope
+    hard_delete: HardDelete
+    schedule: str
+    interval: float
+    job_id: str
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Raises `ConfigError` with one line about the first thing that is wrong. An empty value counts as unset."""
+        values = _present(environ)
+        _refuse_misspelt(environ)
+        _require(values)
+        graph_base_url = address(
+            "GRAPH_BASE_URL", values.get("GRAPH_BASE_URL", ""), "https://graph.microsoft.com/v1.0", path=True
+        )
+        tenant_id = guid(
+            "ENTRA_TENANT_ID", values["ENTRA_TENANT_ID"], "the Directory (tenant) ID on Entra's overview page"
+        )
+        service_principal_id = guid(
+            "ENTRA_SERVICE_PRINCIPAL_ID", values["ENTRA_SERVICE_PRINCIPAL_ID"], ENTERPRISE_APPLICATION
+        )
+        instance_url = _instance(values["SERVICENOW_INSTANCE"])
+        return cls(
+            tenant_id=tenant_id,
+            sign_in=_sign_in(values, graph_base_url, in_azure="IDENTITY_ENDPOINT" in environ),
+            authority_host=address(
+                "ENTRA_AUTHORITY_HOST",
+                values.get("ENTRA_AUTHORITY_HOST", ""),
+                "https://login.microsoftonline.com",
+                loopback=False,
+            ),
+            graph_base_url=graph_base_url,
+            service_principal_id=service_principal_id,
+            instance_url=instance_url,
+            login=_login(values),
+            slots=number(
+                "SERVICENOW_SLOTS", values.get("SERVICENOW_SLOTS", "2"), MOST_SLOTS, "half of the instance's API slots"
+            ),
+            state=_state(values.get("STATE", "sqlite:provisioning.db"), in_azure="WEBSITE_INSTANCE_ID" in environ),
+            scope=cast("Scope", choice("SCOPE", values.get("SCOPE", "assigned"), ("assigned", "all"))),
+            hard_delete=cast(
+                "HardDelete", choice("HARD_DELETE", values.get("HARD_DELETE", "disable"), ("disable", "delete"))
+            ),
+            schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
+            interval=interval(values.get("JOB_INTERVAL", "PT40M")),
+            job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
+        )
+
+    @property
+    def instance_host(self) -> str:
+        """The instance's name as people know it: host, and port where one is given."""
+        return urlsplit(self.instance_url).netloc
+
+
+def _present(environ: Mapping[str, str]) -> dict[str, str]:
+    """The known settings that are set, without blanks around them."""
+    values: dict[str, str] = {}
+    for name in KNOWN:
+        text = environ.get(name, "").strip()
+        if not text:
+            continue
+        if not text.isprintable():
+            raise ConfigError(f"{name} holds a line break or a control character: enter it again, in one line")
+        values[name] = text
+    return values
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    for name in sorted(environ):
+        if name in KNOWN or not environ[name].strip():
+            continue
+        near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.85 if "_" in name else 0.8)
+        if name.upper().startswith(OURS):
+            near = near or difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.0)
+            raise ConfigError(f"{name} is not a setting of this program: did you mean {near[0]}? Else unset it")
+        if near and name.isupper():
+            raise ConfigError(f"{name} is set and looks like a misspelt {near[0]}: rename it, or unset it")
+
+
+def _require(values: Mapping[str, str]) -> None:
+    """All that is missing in one line, so that a person need not come back for each."""
+    required = ["ENTRA_TENANT_ID", "ENTRA_SERVICE_PRINCIPAL_ID", "SERVICENOW_INSTANCE"]
+    if "ENTRA_CLIENT_SECRET" in values or "ENTRA_CLIENT_CERTIFICATE_PATH" in values:
+        required.append("ENTRA_CLIENT_ID")
+    kind = _login_kind(values)
+    missing = [name for name in (*required, *LOGINS[kind]) if name not in values]
+    if not missing:
+        return
+    verb = "is" if len(missing) == 1 else "are"
+    needed = " (SERVICENOW_AUTH=" + kind + " needs it)" if any(name in LOGINS[kind] for name in missing) else ""
+    raise ConfigError(
+        f"{', '.join(missing)} {verb} not set{needed}: set {'it' if len(missing) == 1 else 'them'} in the environment, "
+        "or in Azure as an app setting; README.md says where each value comes from"
+    )
+
+
+def _instance(text: str) -> str:
+    """A name (contoso) or an address; the answer is always an address, so that both name the same job."""
+    if _INSTANCE_NAME.fullmatch(text) and text.lower() != "localhost":
+        return f"https://{text.lower()}.service-now.com"
+    return address("SERVICENOW_INSTANCE", text, "https://contoso.service-now.com, or the name contoso")
+
+
+def _sign_in(values: Mapping[str, str], graph_base_url: str, *, in_azure: bool) -> SignIn:
+    given = [
+        name
+        for name in (
+            "GRAPH_ACCESS_TOKEN",
+            "ENTRA_CLIENT_SECRET",
+            "ENTRA_CLIENT_CERTIFICATE_PATH",
+            "ENTRA_MANAGED_IDENTITY_CLIENT_ID",
+        )
+        if name in values
+    ]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} are set, and each is a way to sign in to Entra: keep one of them")
+    if "ENTRA_CLIENT_ID" in values:
+        guid("ENTRA_CLIENT_ID", values["ENTRA_CLIENT_ID"], "the Application (client) ID of the app registration")
+    match given:
+        case ["GRAPH_ACCESS_TOKEN"]:
+            if not is_loopback(urlsplit(graph_base_url).hostname or ""):
+                raise ConfigError(
+                    f"GRAPH_ACCESS_TOKEN is for an emulator on this machine, and GRAPH_BASE_URL is {graph_base_url}: "
+                    "set ENTRA_CLIENT_SECRET, ENTRA_CLIENT_CERTIFICATE_PATH or a managed identity instead"
+                )
+            return FixedToken(values["GRAPH_ACCESS_TOKEN"])
+        case ["ENTRA_CLIENT_SECRET"]:
+            return ClientSecret(values["ENTRA_CLIENT_ID"].lower(), values["ENTRA_CLIENT_SECRET"])
+        case ["ENTRA_CLIENT_CERTIFICATE_PATH"]:
+            return ClientCertificate(values["ENTRA_CLIENT_ID"].lower(), values["ENTRA_CLIENT_CERTIFICATE_PATH"])
+        case ["ENTRA_MANAGED_IDENTITY_CLIENT_ID" as name]:
+            return AzureIdentity(guid("ENTRA_MANAGED_IDENTITY_CLIENT_ID", values[name], "the identity's Client ID"))
+        case _ if in_azure:  # it offers the app an identity of its own
+            return AzureIdentity(None)
+        case _:
+            raise ConfigError(
+                "no way to sign in to Entra is set: set ENTRA_CLIENT_SECRET or ENTRA_CLIENT_CERTIFICATE_PATH with "
+                "ENTRA_CLIENT_ID; in Azure, give the app a managed identity"
+            )
+
+
+def _login_kind(values: Mapping[str, str]) -> str:
+    kind = values.get("SERVICENOW_AUTH", "oauth-client-credentials").lower()
+    if kind in PLANNED_LOGINS:
+        raise ConfigError(f"SERVICENOW_AUTH={kind} is not supported yet: use oauth-client-credentials")
+    return choice("SERVICENOW_AUTH", kind, tuple(LOGINS))
+
+
+def _login(values: Mapping[str, str]) -> Login:
+    kind = _login_kind(values)
+    given = {name.removeprefix("SERVICENOW_").lower(): values[name] for name in LOGINS[kind]}
+    return Login(kind, **given)
+
+
+def _state(text: str, *, in_azure: bool) -> State:
+    kind, colon, rest = text.partition(":")
+    rest = rest.strip()
+    forms = "use sqlite:PATH, tables:https://ACCOUNT.table.core.windows.net or tables:CONNECTION_STRING"
+    if not colon or not rest or kind.lower() not in {"sqlite", "tables"}:
+        shown = f"{kind}:..." if colon else "of another form"
+        raise ConfigError(f"STATE is {shown}, which is neither a file nor tables: {forms}")
+    if kind.lower() == "sqlite":
+        if in_azure:
+            raise ConfigError(
+                "STATE is a file, and in Azure files are lost when the app moves: set it to "
+                "tables:https://ACCOUNT.table.core.windows.net and give the app the role Storage Table Data Contributor"
+            )
+        return SqliteState(rest)
+    if "=" in rest and "://" not in rest.partition("=")[0]:
+        return TablesConnection(rest)
+    return TablesAccount(address("STATE", rest, "https://ACCOUNT.table.core.windows.net", path=True))
+
+
+def _job_id(text: str, tenant_id: str, service_principal_id: str, instance_url: str) -> str:
+    """As Entra names its jobs, and always the same for the same application and instance."""
+    if text and not _JOB_ID.fullmatch(text):
+        raise ConfigError(
+            f"JOB_ID is {text!r}: use at most 100 letters, digits, dots, dashes and underscores, or leave it unset"
+        )
+    name = f"{service_principal_id} {urlsplit(instance_url).netloc}"
+    return text or f"ServiceNowOutDelta.{tenant_id.replace('-', '')}.{uuid.uuid5(uuid.UUID(tenant_id), name)}"

@@ -1,0 +1,125 @@
+"""The forms that a setting may have: one of several words, a GUID, an address, a number, a schedule, a duration.
+
+Each function answers the value in one spelling, or raises `ConfigError` with the setting's name, what it holds and what
+it should hold. Which settings there are is not known here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Iterable
+from urllib.parse import urlsplit
+
+from provisioning.errors import ConfigError
+
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 60.0, 7 * 86400.0
+
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_CRON_FIELDS = (
+    ("second", 0, 59, ()),
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    ("day of the week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+)
+
+
+def choice(name: str, text: str, choices: Collection[str]) -> str:
+    if text.lower() in choices:
+        return text.lower()
+    raise ConfigError(f"{name} is {text!r}: use {' or '.join(choices)}")
+
+
+def number(name: str, text: str, highest: int, what: str) -> int:
+    """A whole number from 1 on; `what` says which one to choose."""
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
+        return int(text)
+    raise ConfigError(f"{name} is {text!r}: use a number from 1 to {highest}, {what}")
+
+
+def guid(name: str, text: str, what: str) -> str:
+    """`what` says which GUID it should be and where it is found."""
+    if not _GUID.fullmatch(text.lower()):
+        raise ConfigError(f"{name} is {text!r}, which is not a GUID: copy {what}")
+    return text.lower()
+
+
+def address(name: str, text: str, example: str, *, path: bool = False, loopback: bool = True) -> str:
+    """An address without user, query and fragment: https, or http on this machine. Credentials are not repeated."""
+    text = text or example
+    parts = urlsplit(text if "://" in text else f"https://{text}")
+    way_out = f"give an address such as {example}"
+    try:
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigError(f"{name} names no port that exists: {way_out}") from error
+    if "@" in parts.netloc:
+        raise ConfigError(f"{name} holds a user or a password before {host}: {way_out}")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ConfigError(f"{name} holds a query after {host}: {way_out}")
+    if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc) or not host:
+        raise ConfigError(f"{name} is {text!r}, which names no host: {way_out}")
+    if parts.path.strip("/") and not path:
+        raise ConfigError(f"{name} holds a path after {host}: {way_out}")
+    if parts.scheme == "http" and not (loopback and is_loopback(host)):
+        raise ConfigError(f"{name} is {text!r}, and plain http is accepted for this machine only: use https")
+    if parts.scheme not in {"http", "https"}:
+        raise ConfigError(f"{name} is {text!r}, which is not an address: {way_out}")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def schedule(text: str) -> str:
+    """NCRONTAB: second, minute, hour, day, month, day of the week."""
+    if text.upper().startswith("P"):
+        raise ConfigError(
+            f"PROVISIONING_SCHEDULE is {text!r}, an interval: put it in JOB_INTERVAL. PROVISIONING_SCHEDULE is how "
+            "often the timer looks whether the job is due, such as 0 */5 * * * *"
+        )
+    fields = text.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ConfigError(
+            f"PROVISIONING_SCHEDULE is {text!r}, which has {len(fields)} fields: use six (second, minute, hour, day, "
+            "month, day of the week), such as 0 */5 * * * *"
+        )
+    for part, (what, low, high, names) in zip(fields, _CRON_FIELDS, strict=True):
+        if not all(_is_cron_term(term, low, high, names) for term in part.lower().split(",")):
+            raise ConfigError(
+                f"PROVISIONING_SCHEDULE is {text!r}, and {part!r} is not a {what} from {low} to {high}: "
+                "write * for every one, */5 for every fifth, 1-5 or 1,3,5"
+            )
+    return " ".join(fields)
+
+
+def _is_cron_term(term: str, low: int, high: int, names: Iterable[str]) -> bool:
+    """`* | n | n-m`, each with `/step`; names of months and days stand for their numbers."""
+    for number, name in enumerate(names, low):
+        term = term.replace(name, str(number))
+    found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", term)
+    if found is None:
+        return False
+    first, last, step = (int(group) if group else None for group in found.groups())
+    bounds = [number for number in (first, last) if number is not None]
+    ordered = first is None or last is None or first <= last
+    return all(low <= number <= high for number in bounds) and ordered and step != 0
+
+
+def interval(text: str) -> float:
+    """ISO 8601: P1D, PT40M, PT1H30M."""
+    found = _DURATION.fullmatch(text.upper())
+    days, hours, minutes, seconds = (int(group or 0) for group in found.groups()) if found else (0, 0, 0, 0)
+    total = float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
+    if SHORTEST_INTERVAL <= total <= LONGEST_INTERVAL:
+        return total
+    raise ConfigError(f"JOB_INTERVAL is {text!r}: use a duration from PT1M to P7D, such as PT40M")
