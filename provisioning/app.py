@@ -1,0 +1,194 @@
+"""The composition root: settings -> adapters -> engine. The only module that knows them all.
+
+It decides nothing about users and groups. Importing it costs little: the SDKs of Graph and Azure are imported by the
+adapters that need them, when they need them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from provisioning.adapters.counting import CountingTransport, connection_to
+from provisioning.adapters.graph import (
+    ApplicationIdentity,
+    Certificate,
+    GraphSession,
+    GraphSource,
+    ManagedIdentity,
+    Secret,
+    SignedIn,
+    StaticToken,
+    graph_host,
+)
+from provisioning.adapters.http import ReadOnlyTransport
+from provisioning.adapters.overlay import OverlayStore
+from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
+from provisioning.adapters.sqlite import SqliteStore
+from provisioning.config import (
+    AzureIdentity,
+    ClientCertificate,
+    ClientSecret,
+    FixedToken,
+    Settings,
+    SqliteState,
+    TablesAccount,
+    TablesConnection,
+)
+from provisioning.engine.context import Context, Job
+from provisioning.engine.cycle import Pace
+from provisioning.engine.engine import Engine
+from provisioning.engine.ports import Store
+from provisioning.rules.decide import Policy
+from provisioning.schema import default_schema
+
+TALKATIVE = ("httpx", "httpcore", "msal", "azure", "urllib3", "asyncio")
+"""Loggers that would write addresses with queries, and with them names and delta tokens, into the log."""
+
+
+class _OwnStore(Store, Protocol):
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class App:
+    """One job, ready to run. `graph_requests` and `servicenow_requests` count what was sent so far."""
+
+    settings: Settings
+    engine: Engine
+    source: GraphSource
+    target: ServiceNowTarget
+    _graph: CountingTransport = field(repr=False)
+    _servicenow: CountingTransport = field(repr=False)
+    _opened: AsyncExitStack = field(repr=False)
+
+    @property
+    def graph_requests(self) -> int:
+        return self._graph.requests
+
+    @property
+    def servicenow_requests(self) -> int:
+        return self._servicenow.requests
+
+    async def close(self) -> None:
+        await self._opened.aclose()
+
+
+def build_app(
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    graph_transport: httpx.AsyncBaseTransport | None = None,
+    servicenow_transport: httpx.AsyncBaseTransport | None = None,
+    now: Callable[[], float] = time.time,
+) -> App:
+    """Sends nothing. A dry run reads both sides and the state, refuses below everything to write to the sides, and
+    keeps what it writes to the state to itself.
+    """
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    opened = AsyncExitStack()
+    graph = CountingTransport(graph_transport or connection_to(settings.graph_base_url))
+    servicenow = CountingTransport(servicenow_transport or connection_to(settings.instance_url))
+    schema = default_schema()
+    source = GraphSource(
+        GraphSession(
+            settings.graph_base_url,
+            _tokens(settings),
+            transport=ReadOnlyTransport(graph, reads=_only_reads) if dry_run else graph,
+        ),
+        service_principal_id=settings.service_principal_id,
+        user_attributes=schema.user.source_properties,
+        group_attributes=schema.group.source_properties,
+    )
+    opened.push_async_callback(source.aclose)
+    target = ServiceNowTarget(
+        ServiceNowSession(settings.instance_url, _login(settings), dry_run=dry_run, transport=servicenow),
+        slots=settings.slots,
+    )
+    opened.push_async_callback(target.aclose)
+    store = _store(settings, opened.push_async_callback)
+    if dry_run:
+        # SQLite's own temporary database: in memory while it is small, on disk when it grows, gone with the process.
+        store = OverlayStore(store, SqliteStore(""))
+    opened.push_async_callback(store.close)
+    job = Job(
+        id=settings.job_id,
+        tenant=settings.tenant_id,
+        schema=schema,
+        policy=Policy(everyone=settings.scope == "all", hard_delete=settings.hard_delete),
+        pace=Pace(slots=settings.slots, interval=settings.interval),
+    )
+    engine = Engine(Context(job, store, source, target, now=now), instance=settings.instance_host)
+    return App(settings, engine, source, target, graph, servicenow, opened)
+
+
+def _tokens(settings: Settings) -> StaticToken | SignedIn:
+    resource = graph_host(settings.graph_base_url)
+    match settings.sign_in:
+        case FixedToken(token):
+            return StaticToken(token)
+        case AzureIdentity(client_id):
+            return SignedIn(ManagedIdentity(client_id, resource=resource))
+        case ClientSecret(client_id, secret):
+            proof: Secret | Certificate = Secret(secret)
+        case ClientCertificate(client_id, path):
+            proof = Certificate(path)
+    return SignedIn(
+        ApplicationIdentity(
+            settings.tenant_id,
+            client_id,
+            proof,
+            scope=f"{resource}/.default",
+            authority_host=settings.authority_host,
+        )
+    )
+
+
+def _login(settings: Settings) -> httpx.Auth:
+    login = settings.login
+    return credentials(
+        login.kind,
+        client_id=login.client_id,
+        client_secret=login.client_secret,
+        username=login.username,
+        password=login.password,
+        api_key=login.api_key,
+    )
+
+
+def _store(settings: Settings, at_end: Callable[[Callable[[], Awaitable[None]]], object]) -> _OwnStore:
+    if isinstance(settings.state, SqliteState):
+        return SqliteStore(settings.state.path)
+    from provisioning.adapters.tables import TablesStore  # noqa: PLC0415 - the SDK is of no use to a file
+
+    match settings.state:
+        case TablesConnection(connection_string):
+            return TablesStore.from_connection_string(connection_string)
+        case TablesAccount(url):
+            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - as above
+
+            credential = DefaultAzureCredential()
+            at_end(credential.close)
+            return TablesStore.from_account_url(url, credential)
+
+
+def _only_reads(request: httpx.Request) -> bool:
+    """A GET, or a batch of nothing else."""
+    if request.method == "GET":
+        return True
+    if request.method != "POST" or not urlsplit(str(request.url)).path.endswith("/$batch"):
+        return False
+    try:
+        items = json.loads(request.content)["requests"]
+        return all(item["method"] == "GET" for item in items)
+    except (ValueError, KeyError, TypeError):
+        return False
