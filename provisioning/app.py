@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -47,6 +47,7 @@ from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
 from provisioning.engine.ports import Store
+from provisioning.model import Write, WriteOutcome
 from provisioning.rules.decide import Policy
 from provisioning.schema import default_schema
 
@@ -58,17 +59,34 @@ class _OwnStore(Store, Protocol):
     async def close(self) -> None: ...
 
 
+class _CountingTarget(ServiceNowTarget):
+    """Counts the writes whose outcome is known: progress between two reports of the engine."""
+
+    writes = 0
+
+    async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
+        outcomes = await super().write(writes)
+        self.writes += len(outcomes)
+        return outcomes
+
+
 @dataclass(frozen=True)
 class App:
-    """One job, ready to run. `graph_requests` and `servicenow_requests` count what was sent so far."""
+    """One job, ready to run. `graph_requests` and `servicenow_requests` count what was sent so far, `writes` the
+    records that were written.
+    """
 
     settings: Settings
     engine: Engine
     source: GraphSource
-    target: ServiceNowTarget
+    _target: _CountingTarget = field(repr=False)
     _graph: CountingTransport = field(repr=False)
     _servicenow: CountingTransport = field(repr=False)
     _opened: AsyncExitStack = field(repr=False)
+
+    @property
+    def target(self) -> ServiceNowTarget:
+        return self._target
 
     @property
     def graph_requests(self) -> int:
@@ -77,6 +95,10 @@ class App:
     @property
     def servicenow_requests(self) -> int:
         return self._servicenow.requests
+
+    @property
+    def writes(self) -> int:
+        return self._target.writes
 
     async def close(self) -> None:
         await self._opened.aclose()
@@ -110,7 +132,7 @@ def build_app(
         group_attributes=schema.group.source_properties,
     )
     opened.push_async_callback(source.aclose)
-    target = ServiceNowTarget(
+    target = _CountingTarget(
         ServiceNowSession(settings.instance_url, _login(settings), dry_run=dry_run, transport=servicenow),
         slots=settings.slots,
     )

@@ -1,0 +1,211 @@
+"""`on-demand`, `explain`, `logs`, `status`: what happened or would happen to one object, and where the job stands."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+from rich.tree import Tree
+
+from provisioning.app import App
+from provisioning.cli.sentences import Entry, sentence, who_is_it
+from provisioning.cli.shell import Exit, Shell
+from provisioning.cli.summary import duration
+from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.model import ObjectType
+
+STEPS = {
+    "import": "Import",
+    "scoping": "Scoping",
+    "matching": "Matching",
+    "referenceResolution": "References",
+    "processing": "Values",
+    "export": "Action",
+}
+STYLES = {"success": "green", "warning": "yellow", "skipped": "cyan", "failure": "red"}
+PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
+VALUES_SHOWN = 40
+MEMBERS_SHOWN = 10
+ENTRIES_SEARCHED = 10_000
+
+
+async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
+    """One object, now: what was found, decided and, with `write`, done."""
+    found = await provision_on_demand(app.engine, key, write=write)
+    failed = any(entry["provisioningStatusInfo"]["status"] == "failure" for entry in found.entries)
+    if as_json:
+        shell.print_json({"object": found.object, "name": found.name, "held": found.held, "entries": found.entries})
+    else:
+        _show_answer(found, shell, write=write)
+    return Exit.ERROR if failed else Exit.HELD if found.held else Exit.OK
+
+
+def _show_answer(found: Answer, shell: Shell, *, write: bool) -> None:
+    own = [entry for entry in found.entries if _key(entry) == found.object]
+    others = [entry for entry in found.entries if _key(entry) != found.object]
+    for entry in own:
+        shell.out.print(_tree(entry, write=write), soft_wrap=not shell.out.is_terminal)
+    if not own:
+        shell.say(f"{found.name or found.object}: nothing to do")
+    for entry in others[:MEMBERS_SHOWN]:
+        verb = PLANNED.get(entry["provisioningAction"]) if not write else None
+        shell.say(f"  {verb} {who_is_it(entry)}" if verb else f"  {sentence(entry)}")
+    if len(others) > MEMBERS_SHOWN:
+        shell.say(f"  and {len(others) - MEMBERS_SHOWN:,} more; --json shows all")
+    if found.held:
+        shell.say(f"Held: the guard against accidental removal holds this; approve it with run --approve {found.held}")
+
+
+def _key(entry: Entry) -> str:
+    kind = {"User": "user", "Group": "group"}.get(entry["sourceIdentity"]["identityType"], "member")
+    return f"{kind}:{entry['sourceIdentity']['id']}"
+
+
+def _tree(entry: Entry, *, write: bool) -> Tree:
+    tree = Tree(Text(who_is_it(entry), style="bold"))
+    action = entry["provisioningAction"]
+    for step in entry["provisioningSteps"]:
+        kind, status = step["provisioningStepType"], step["status"]
+        label = "Action" if step is entry["provisioningSteps"][-1] else STEPS.get(kind, kind)
+        description = step["description"]
+        if kind == "export" and not write and action in PLANNED:
+            description = f"{PLANNED[action]} the record; nothing was sent"
+            status = "skipped"
+        line = Text(f"{label:<11} ")
+        line.append(f"{status:<8}", style=STYLES.get(status, ""))
+        line.append(f" {description}")
+        branch = tree.add(line)
+        if result := step["details"].get("ScopeEvaluationResult"):
+            for part in result.split("; "):
+                branch.add(Text(part))
+    _add_values(tree, entry)
+    error = entry["provisioningStatusInfo"]["errorInformation"]
+    if error and error["recommendedAction"]:
+        tree.add(Text(f"{'Way out':<11} {error['recommendedAction']}", style="yellow"))
+    return tree
+
+
+def _add_values(tree: Tree, entry: Entry) -> None:
+    values = entry["modifiedProperties"]
+    if not values:
+        return
+    branch = tree.add(Text(f"{'Changes':<11} {len(values)} values"))
+    for value in values[:VALUES_SHOWN]:
+        line = Text(f"{value['displayName']:<20} ")
+        if value["oldValue"] is not None:
+            line.append(value["oldValue"], style="dim")
+            line.append(" -> ")
+        line.append(value["newValue"] or "(empty)")
+        branch.add(line)
+
+
+async def logs(app: App, shell: Shell, user: str | None, limit: int, *, as_json: bool) -> Exit:
+    """Newest first: one line for each decision with an effect, a failure or a skip that means something."""
+    entries = [entry async for entry in _entries(app, user, limit)]
+    if as_json:
+        shell.print_json(entries)
+        return Exit.OK
+    for entry in entries:
+        status = entry["provisioningStatusInfo"]["status"]
+        line = Text(f"{entry['activityDateTime'][:19].replace('T', ' ')}Z ", style="dim")
+        line.append(f"{status:<8}", style=STYLES.get(status, ""))
+        line.append(f" {sentence(entry)}", style="default")
+        shell.out.print(line, soft_wrap=True)
+    if not entries:
+        shell.say(f"no entries for {user}" if user else "no entries yet: run a cycle first")
+    return Exit.OK
+
+
+async def _entries(app: App, user: str | None, limit: int) -> AsyncIterator[dict[str, Any]]:
+    context = app.engine.context
+    if user is None:
+        async for entry in context.journal.newest(context.now(), limit=limit):
+            yield entry
+        return
+    key = await _object_key(app, user)
+    if key is not None:
+        for entry in await context.journal.of_object(key, limit):
+            yield entry
+        return
+    # Nobody of that name any more: the log still knows the name that the person had.
+    left = limit
+    async for entry in context.journal.newest(context.now(), limit=ENTRIES_SEARCHED):
+        if left > 0 and entry["sourceIdentity"]["displayName"].casefold() == user.casefold():
+            left -= 1
+            yield entry
+
+
+async def _object_key(app: App, user: str) -> str | None:
+    """The object's key for an id that the log knows, or for a name that Entra knows."""
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    if _is_guid(user):
+        for kind in kinds:
+            if await app.engine.context.journal.of_object(f"{kind}:{user.lower()}", 1):
+                return f"{kind}:{user.lower()}"
+    for kind in kinds:
+        found = await app.source.find(kind, user)
+        if found is not None:
+            return f"{kind}:{found.id}"
+    return None
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
+    """Where the job stands, from its own state; asks neither side."""
+    rows, now = app.engine.context.rows, app.engine.context.now()
+    state, _ = await rows.state()
+    found = await rows.progress()
+    running = found[0] if found is not None and not found[0].finished else None
+    cycles = await rows.cycles(limit=1)
+    document: dict[str, Any] = {
+        "job": app.settings.job_id,
+        "source": app.settings.tenant_id,
+        "target": app.settings.instance_host,
+        "scope": app.settings.scope,
+        "managed": state.managed,
+        "lastCycle": cycles[0] if cycles else None,
+        "lastSucceeded": _when(state.last_succeeded),
+        "lastFailure": state.last_failure or None,
+        "unfinished": {"cycle": running.cycle, "phase": running.phase, "began": _when(running.began)}
+        if running
+        else None,
+        "held": state.held,
+        "due": await app.engine.is_due(),
+        "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
+    }
+    if as_json:
+        shell.print_json(document)
+        return Exit.OK
+    shell.say(f"Job         {document['job']}")
+    shell.say(f"Target      {document['target']}, scope {document['scope']}")
+    managed = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(state.managed.items()))
+    shell.say(f"Managed     {managed or 'nothing yet'}")
+    if cycles:
+        last = cycles[0]
+        took = duration(last["ended"] - last["began"])
+        shell.say(f"Last cycle  {last['kind']}, began {_when(last['began'])}, took {took}")
+    else:
+        shell.say("Last cycle  none yet: start one with `python -m provisioning run`")
+    if running is not None:
+        ago = duration(max(0.0, now - running.began))
+        shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
+    if state.last_failure:
+        shell.say(f"Failure     {state.last_failure}")
+    if state.held:
+        shell.say(f"Held        removals of plan {state.held}; approve them with run --approve {state.held}")
+    return Exit.OK
+
+
+def _when(seconds: float) -> str | None:
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,126 @@
+"""`check`: can this job reach Graph, ServiceNow and its state, and does it have the rights it needs. Writes nothing to
+ServiceNow, and to the state only a row that it removes again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct, to_builtins
+from rich import box
+from rich.table import Table
+
+from provisioning.app import App
+from provisioning.cli.shell import Exit, Shell, in_one_line
+from provisioning.engine.jobs import JOB
+from provisioning.errors import ProvisioningError, Unauthorized
+from provisioning.rows import Delete, Put
+
+PROBE = "probe"
+
+
+class Finding(Struct, frozen=True):
+    """One line of the answer."""
+
+    side: str
+    what: str
+    ok: bool
+    detail: str
+
+
+async def check(app: App, shell: Shell, *, as_json: bool) -> Exit:
+    findings = [*await _graph(app), *await _servicenow(app), await _state(app)]
+    if as_json:
+        shell.print_json({"ok": all(f.ok for f in findings), "findings": [to_builtins(f) for f in findings]})
+    else:
+        _show(findings, shell)
+    return Exit.OK if all(finding.ok for finding in findings) else Exit.ERROR
+
+
+async def _graph(app: App) -> list[Finding]:
+    """Reads of an object that does not exist: they need the permission and show nobody's data."""
+    nobody = str(uuid.UUID(int=0, version=4))
+    source = app.source
+
+    async def application() -> str:
+        found = await source.service_principal()
+        roles = sum(role.enabled for role in found.roles)
+        return f"{found.display_name}, {roles} roles that can be assigned"
+
+    async def users() -> str:
+        await source.users([nobody])
+        return "readable"
+
+    async def members() -> str:
+        await source.members([nobody])
+        return "readable"
+
+    async def assignments() -> str:
+        page = await source.assignments(None)
+        number = f"{len(page.assignments):,}" + ("" if page.next_link is None else " or more")
+        return f"readable, {number} assignments"
+
+    reads: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+        ("enterprise application", application),
+        ("assignments", assignments),
+        ("users", users),
+        ("group members", members),
+    ]
+    findings: list[Finding] = []
+    for what, read in reads:
+        finding, error = await _tried("Graph", what, read)
+        findings.append(finding)
+        if error is not None and not (isinstance(error, Unauthorized) and error.code == "InsufficientRights"):
+            break  # without a connection, a token or the application, nothing else can be told
+    return findings
+
+
+async def _servicenow(app: App) -> list[Finding]:
+    findings: list[Finding] = []
+
+    async def look() -> str:
+        for found in await app.target.check():
+            detail = found.detail if found.ok else f"{found.detail}. {found.way_out}"
+            findings.append(Finding("ServiceNow", found.what, found.ok, detail))
+        return ""
+
+    finding, error = await _tried("ServiceNow", "connection", look)
+    return findings if error is None else [*findings, finding]
+
+
+async def _state(app: App) -> Finding:
+    context = app.engine.context
+
+    async def write_and_read() -> str:
+        await context.store.commit(JOB, context.job.id, [Put(PROBE, {"probe": PROBE})])
+        row = await context.store.get(JOB, context.job.id, PROBE)
+        await context.store.commit(JOB, context.job.id, [Delete(PROBE)])
+        return "written and read" if row is not None else "written, but not found again"
+
+    finding, _ = await _tried("state", "a row", write_and_read)
+    return finding
+
+
+async def _tried(
+    side: str, what: str, action: Callable[[], Awaitable[str]]
+) -> tuple[Finding, ProvisioningError | None]:
+    try:
+        return Finding(side, what, ok=True, detail=await action()), None
+    except ProvisioningError as error:
+        return Finding(side, what, ok=False, detail=in_one_line(str(error))), error
+
+
+def _show(findings: list[Finding], shell: Shell) -> None:
+    if not shell.out.is_terminal:  # one line each, so that it can be searched and is never broken
+        for finding in findings:
+            shell.say(f"{'ok' if finding.ok else 'FAILED':<7}{finding.side}: {finding.what}: {finding.detail}")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "side", "what", "detail"):
+        table.add_column(name)
+    for finding in findings:
+        style = "green" if finding.ok else "red"
+        mark = "ok" if finding.ok else "failed"
+        table.add_row(f"[{style}]{mark}[/{style}]", finding.side, finding.what, finding.detail)
+    shell.out.print(table)

@@ -1,0 +1,158 @@
+"""The commands and their options. Each opens the app, hands over and closes it; what it does stands elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from provisioning.cli import answering, checking, running
+from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
+from provisioning.errors import ConfigError
+
+PROGRAM = "python -m provisioning"
+_PLAN_ID = re.compile(r"[0-9a-f]{16}")
+
+cli = typer.Typer(
+    help="Provisions users and groups from Microsoft Entra ID into ServiceNow. Settings come from the environment.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=False,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+Key = Annotated[str, typer.Argument(metavar="USER_OR_GROUP", help="An id, a user principal name, or a group's name.")]
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Runs one command and answers its exit code. An error that was foreseen is one line on standard error."""
+    shell = Shell(environ)
+    try:
+        return int(cli(arguments, obj=shell, prog_name=PROGRAM, standalone_mode=False) or Exit.OK)
+    except typer.TyperException as error:
+        told = getattr(error, "format_message", error.__str__)()
+        sys.stderr.write(f"error: {in_one_line(told)} See `{PROGRAM} --help`\n")
+        return Exit.ERROR
+    except BaseException as error:
+        if not is_expected(error):
+            raise
+        return complain(error)
+
+
+def _ended(work: Coroutine[Any, Any, Exit]) -> None:
+    """Runs a command's work to its end, which an interrupt brings about in good order."""
+    try:
+        code = asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing is lost; an unfinished cycle goes on with the next `run`\n")
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _shell(context: typer.Context) -> Shell:
+    return cast("Shell", context.obj)
+
+
+@cli.callback(invoke_without_command=True)
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(Exit.ERROR)
+
+
+@cli.command()
+def check(context: typer.Context, *, json: Json = False) -> None:
+    """Test the connection to Graph, ServiceNow and the state, and the rights of this job. Changes nothing."""
+    shell = _shell(context)
+
+    async def work() -> Exit:
+        async with running.opened(shell) as app:
+            return await checking.check(app, shell, as_json=json)
+
+    _ended(work())
+
+
+@cli.command()
+def plan(
+    context: typer.Context,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write every decision to this file, as JSON.")] = None,
+    json: Json = False,
+) -> None:
+    """Dry run of a cycle. Exit code 0: nothing to do, 2: changes, 3: held by a guard, 1: error."""
+    _ended(running.plan(_shell(context), out, as_json=json))
+
+
+@cli.command()
+def run(
+    context: typer.Context,
+    *,
+    approve: Annotated[
+        str | None, typer.Option(metavar="PLAN_ID", help="Let the removals that this plan holds go on.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run one cycle, or go on with an unfinished one. Exit code 0: done, 3: removals are held, 1: error."""
+    if approve is not None and not _PLAN_ID.fullmatch(approve):
+        raise ConfigError(
+            f"--approve {approve!r} is not a plan id: copy the 16 characters that plan or run has printed"
+        )
+    _ended(running.run(_shell(context), approve, as_json=json))
+
+
+@cli.command("on-demand")
+def on_demand(context: typer.Context, user_or_group: Key, *, json: Json = False) -> None:
+    """Provision one user or group now, and show what was found, decided and done."""
+    _one_object(context, user_or_group, write=True, as_json=json)
+
+
+@cli.command()
+def explain(context: typer.Context, user_or_group: Key, *, json: Json = False) -> None:
+    """As on-demand, without writing anything: why an object is provisioned as it is, or why not."""
+    _one_object(context, user_or_group, write=False, as_json=json)
+
+
+def _one_object(context: typer.Context, key: str, *, write: bool, as_json: bool) -> None:
+    shell = _shell(context)
+
+    async def work() -> Exit:
+        async with running.opened(shell, dry_run=not write) as app:
+            return await answering.answer(app, shell, key, write=write, as_json=as_json)
+
+    _ended(work())
+
+
+@cli.command()
+def status(context: typer.Context, *, json: Json = False) -> None:
+    """Where the job stands: last cycle, what is managed, what is held. Reads the state only."""
+    shell = _shell(context)
+
+    async def work() -> Exit:
+        async with running.opened(shell) as app:
+            return await answering.status(app, shell, as_json=json)
+
+    _ended(work())
+
+
+@cli.command()
+def logs(
+    context: typer.Context,
+    *,
+    user: Annotated[str | None, typer.Option(help="Only this user or group: an id or a name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 20,
+    json: Json = False,
+) -> None:
+    """Provisioning logs, newest first."""
+    shell = _shell(context)
+
+    async def work() -> Exit:
+        async with running.opened(shell) as app:
+            return await answering.logs(app, shell, user, limit, as_json=json)
+
+    _ended(work())

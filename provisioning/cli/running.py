@@ -1,0 +1,132 @@
+"""`run` and `plan`: one cycle of the engine with progress, and at its end one table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from provisioning.app import App, build_app
+from provisioning.cli.planning import count, write_plan
+from provisioning.cli.shell import Exit, Shell, complain, in_one_line
+from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
+from provisioning.cli.watching import watching
+from provisioning.config import Settings
+from provisioning.engine.driver import run_cycle
+from provisioning.engine.progress import Progress
+from provisioning.errors import Unavailable
+
+FAILURES_SHOWN = 5
+FAILURES_KEPT = 1000
+
+
+@asynccontextmanager
+async def opened(shell: Shell, *, dry_run: bool = False) -> AsyncIterator[App]:
+    app = build_app(Settings.load(shell.environ), dry_run=dry_run)
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+async def run(shell: Shell, approve: str | None, *, as_json: bool) -> Exit:
+    async with opened(shell) as app:
+        await reach_both(app)
+        if approve is not None:
+            await app.engine.approve(approve)
+        summary = await _cycle(app, shell, dry_run=False)
+        if as_json:
+            shell.print_json(summary.as_json())
+        else:
+            _show(summary, shell)
+            if approve is not None and summary.held not in {None, approve}:
+                shell.note(f"The approval of {approve} did not apply: the held removals are others now")
+    if summary.halted is not None:
+        return complain(Unavailable(f"the cycle stopped: {summary.halted}. Run again to go on where it stopped"))
+    return Exit.HELD if summary.held else Exit.OK
+
+
+async def plan(shell: Shell, out: Path | None, *, as_json: bool) -> Exit:
+    async with opened(shell, dry_run=True) as app:
+        await reach_both(app)
+        summary = await _cycle(app, shell, dry_run=True)
+        if summary.halted is not None:
+            return complain(Unavailable(f"the plan is not complete: {summary.halted}"))
+        if out is not None:
+            await write_plan(app.engine, summary, out)
+    if as_json:
+        shell.print_json(summary.as_json())
+    else:
+        _show(summary, shell)
+        if out is not None:
+            shell.say(f"Every decision is in {out}.")
+    if summary.held:
+        return Exit.HELD
+    return Exit.CHANGES if summary.changes else Exit.OK
+
+
+async def reach_both(app: App) -> None:
+    """Raises where a side cannot be reached or does not let us in, before anything is stored or sent: a person who
+    mistyped a setting should not wait until the engine has lost its patience. A job that has succeeded before is
+    spared the request to ServiceNow, because a cycle without changes needs none.
+    """
+    await app.engine.context.service_principal()
+    state, _ = await app.engine.context.rows.state()
+    if state.last_failure or not state.last_succeeded:
+        await app.target.dictionary()
+
+
+async def _cycle(app: App, shell: Shell, *, dry_run: bool) -> Summary:
+    began = time.monotonic()
+    async with watching(app, shell) as watch:
+        progress = await run_cycle(app.engine, dry_run=dry_run, watch=watch)
+    counts = await count(app.engine, progress) if dry_run else counts_of(progress.counts)
+    return Summary(
+        cycle=progress.cycle,
+        kind=progress.kind,
+        planned=dry_run,
+        counts=counts,
+        graph_requests=app.graph_requests,
+        servicenow_requests=app.servicenow_requests,
+        seconds=round(time.monotonic() - began, 3),
+        held=progress.held,
+        halted=in_one_line(progress.halted.message) if progress.halted else None,
+        failures=await _failures(app, progress, counts),
+    )
+
+
+async def _failures(app: App, progress: Progress, counts: Counts) -> tuple[Failed, ...]:
+    """From the journal: the failures of this cycle, newest first."""
+    found: list[Failed] = []
+    wanted = min(FAILURES_KEPT, sum(of_kind["failed"] for of_kind in counts.values()))
+    if not wanted:
+        return ()
+    context = app.engine.context
+    hours = int((context.now() - progress.began) // 3600) + 2
+    async for entry in context.journal.newest(context.now(), hours=hours, limit=1_000_000):
+        error = entry["provisioningStatusInfo"]["errorInformation"]
+        if entry["cycleId"] != progress.cycle or entry["provisioningStatusInfo"]["status"] != "failure":
+            continue
+        identity = entry["sourceIdentity"]
+        name = identity["displayName"] or identity["id"]
+        found.append(Failed(name, error["errorCode"], error["reason"], error["recommendedAction"]))
+        if len(found) >= wanted:
+            break
+    return tuple(found)
+
+
+def _show(summary: Summary, shell: Shell) -> None:
+    shell.out.print(table_of(summary))
+    shell.say(footer_of(summary))
+    for failed in summary.failures[:FAILURES_SHOWN]:
+        shell.say(f"Failed: {failed.name}: {failed.reason} ({failed.code}). {failed.way_out}".rstrip())
+    if len(summary.failures) > FAILURES_SHOWN:
+        shell.say(f"and {len(summary.failures) - FAILURES_SHOWN} more failures; see the logs command")
+    if summary.held:
+        number = sum(of_kind["held"] for of_kind in summary.counts.values())
+        shell.say(
+            f"Held: {number:,} removals, more than the guard lets pass at once. Look at them with "
+            "`python -m provisioning plan --out plan.json`; to carry out exactly these: "
+            f"`python -m provisioning run --approve {summary.held}`"
+        )

@@ -1,0 +1,79 @@
+"""Log entries in words: what happened to whom, why, and what to do. From an entry in the form of Microsoft Graph's
+provisioningObjectSummary; knows no store and no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+SHOWN = 4
+VERBS = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
+NOUNS = {"User": "user", "Group": "group", "GroupMembership": "membership"}
+
+
+def sentence(entry: Entry) -> str:
+    """One sentence, with the reason and the values that changed."""
+    who, action, status = who_is_it(entry), entry["provisioningAction"], entry["provisioningStatusInfo"]["status"]
+    error = entry["provisioningStatusInfo"]["errorInformation"] or {}
+    if action == "stagedDelete":
+        return f"{who} is to be removed, and the guard against accidental removal holds it: {_scope(entry)}."
+    if status == "failure":
+        what = f"could not be {VERBS[action]}" if action in VERBS else "could not be provisioned"
+        way_out = f" {error['recommendedAction']}." if error.get("recommendedAction") else ""
+        return f"{who} {what}: {error.get('reason')} ({error.get('errorCode')}).{way_out}"
+    if action not in VERBS:
+        return f"{who} was left as it is: {error.get('reason') or 'nothing to change'}."
+    because = {"create": _created, "disable": _disabled}.get(action, _changed)(entry)
+    waiting = [step["description"] for step in entry["provisioningSteps"] if step["status"] == "warning"]
+    note = f" Note: {'; '.join(waiting)}." if waiting else ""
+    return f"{who} was {VERBS[action]}{because}.{note}"
+
+
+def who_is_it(entry: Entry) -> str:
+    """A name where there is one; memberships are known by their two ids."""
+    identity = entry["sourceIdentity"]
+    kind = NOUNS.get(identity["identityType"], "object")
+    name = identity["displayName"]
+    if not name and kind == "membership":
+        group, _, member = str(identity["id"]).partition(":")
+        return f"membership of user {member} in group {group}"
+    return f"{kind} {name} ({identity['id']})" if name else f"{kind} {identity['id']}"
+
+
+def _created(entry: Entry) -> str:
+    scope = _scope(entry)
+    if not scope:  # a membership: it is there because both its ends are
+        return " in ServiceNow"
+    return f" in ServiceNow with {len(entry['modifiedProperties'])} values, because it is {scope}"
+
+
+def _disabled(entry: Entry) -> str:
+    return f" in ServiceNow ({_values(entry)}), because it is {_scope(entry)}"
+
+
+def _changed(entry: Entry) -> str:
+    values = _values(entry)
+    return f" in ServiceNow: {values}" if values else " in ServiceNow"
+
+
+def _values(entry: Entry) -> str:
+    shown = [
+        f"{value['displayName']} {_quoted(value['oldValue'])} -> {_quoted(value['newValue'])}"
+        for value in entry["modifiedProperties"][:SHOWN]
+    ]
+    more = len(entry["modifiedProperties"]) - len(shown)
+    return ", ".join([*shown, f"and {more} more"] if more > 0 else shown)
+
+
+def _quoted(value: str | None) -> str:
+    return f"'{value}'" if value else "empty"
+
+
+def _scope(entry: Entry) -> str:
+    for step in entry["provisioningSteps"]:
+        if step["provisioningStepType"] == "scoping":
+            return str(step["details"].get("ScopeEvaluationResult", "")).replace("; ", " and ")
+    return ""

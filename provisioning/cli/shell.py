@@ -1,0 +1,75 @@
+"""What every command works with: the environment, where output goes, and how errors are told. One line, no traceback.
+
+Results go to standard output, everything about getting there to standard error, so that `--json` can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from rich.console import Console
+
+from provisioning.errors import ObjectError, ProvisioningError
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command."""
+
+    OK = 0
+    ERROR = 1
+    CHANGES = 2
+    HELD = 3
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """`environ` holds the settings; the two consoles know by themselves whether they are terminals."""
+
+    environ: Mapping[str, str]
+    out: Console = field(default_factory=lambda: Console(highlight=False, markup=False))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, markup=False))
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """A line on standard output, never broken where there is no terminal to fit."""
+        self.out.print(text, style=style, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line on standard error."""
+        self.err.print(text, soft_wrap=True)
+
+    def print_json(self, value: Any) -> None:
+        self.out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def complain(error: BaseException) -> Exit:
+    """The error as one line on standard error."""
+    sys.stderr.write(f"error: {in_one_line(message_of(error))}\n")
+    return Exit.ERROR
+
+
+def message_of(error: BaseException) -> str:
+    """What happened and the way out; of several errors that happened side by side, the first."""
+    match error:
+        case BaseExceptionGroup():
+            return message_of(error.exceptions[0])
+        case ObjectError(way_out=way_out) if way_out:
+            return f"{error}: {way_out}"
+        case _:
+            return str(error)
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether the error is one that this program raises on purpose; anything else is a defect and shows its origin."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_expected(each) for each in error.exceptions)
+    return isinstance(error, ProvisioningError)
