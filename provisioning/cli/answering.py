@@ -47,7 +47,7 @@ def _show_answer(found: Answer, shell: Shell, *, write: bool) -> None:
     own = [entry for entry in found.entries if _key(entry) == found.object]
     others = [entry for entry in found.entries if _key(entry) != found.object]
     for entry in own:
-        shell.out.print(_tree(entry, write=write), soft_wrap=not shell.out.is_terminal)
+        shell.show(_tree(entry, write=write))
     if not own:
         shell.say(f"{found.name or found.object}: nothing to do")
     for entry in others[:MEMBERS_SHOWN]:
@@ -113,7 +113,7 @@ async def logs(app: App, shell: Shell, user: str | None, limit: int, *, as_json:
         line = Text(f"{entry['activityDateTime'][:19].replace('T', ' ')}Z ", style="dim")
         line.append(f"{status:<8}", style=STYLES.get(status, ""))
         line.append(f" {sentence(entry)}", style="default")
-        shell.out.print(line, soft_wrap=True)
+        shell.show(line)
     if not entries:
         shell.say(f"no entries for {user}" if user else "no entries yet: run a cycle first")
     return Exit.OK

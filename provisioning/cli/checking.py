@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct, to_builtins
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from provisioning.app import App
 from provisioning.cli.shell import Exit, Shell, in_one_line
@@ -120,7 +121,6 @@ def _show(findings: list[Finding], shell: Shell) -> None:
     for name in ("", "side", "what", "detail"):
         table.add_column(name)
     for finding in findings:
-        style = "green" if finding.ok else "red"
-        mark = "ok" if finding.ok else "failed"
-        table.add_row(f"[{style}]{mark}[/{style}]", finding.side, finding.what, finding.detail)
-    shell.out.print(table)
+        mark = Text("ok", style="green") if finding.ok else Text("failed", style="red")
+        table.add_row(mark, finding.side, finding.what, finding.detail)
+    shell.show(table)

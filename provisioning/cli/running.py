@@ -117,7 +117,7 @@ async def _failures(app: App, progress: Progress, counts: Counts) -> tuple[Faile
 
 
 def _show(summary: Summary, shell: Shell) -> None:
-    shell.out.print(table_of(summary))
+    shell.show(table_of(summary))
     shell.say(footer_of(summary))
     for failed in summary.failures[:FAILURES_SHOWN]:
         shell.say(f"Failed: {failed.name}: {failed.reason} ({failed.code}). {failed.way_out}".rstrip())

@@ -10,11 +10,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from provisioning.errors import ObjectError, ProvisioningError
+
+WIDE = 1000
+"""Columns where there is no terminal: nothing is broken or cut."""
 
 
 class Exit(IntEnum):
@@ -27,17 +30,30 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+def _console(file: TextIO) -> Console:
+    return Console(file=file, width=None if file.isatty() else WIDE, highlight=False, markup=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Shell:
     """`environ` holds the settings; the two consoles know by themselves whether they are terminals."""
 
     environ: Mapping[str, str]
-    out: Console = field(default_factory=lambda: Console(highlight=False, markup=False))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, markup=False))
+    out: Console = field(default_factory=lambda: _console(sys.stdout))
+    err: Console = field(default_factory=lambda: _console(sys.stderr))
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """A line on standard output, never broken where there is no terminal to fit."""
         self.out.print(text, style=style, soft_wrap=True)
+
+    def show(self, thing: RenderableType) -> None:
+        """A table or a tree; where there is no terminal, as wide as it needs and without blanks at the ends."""
+        if self.out.is_terminal:
+            self.out.print(thing)
+            return
+        with self.out.capture() as captured:
+            self.out.print(thing)
+        self.out.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
     def note(self, text: str) -> None:
         """A line on standard error."""
