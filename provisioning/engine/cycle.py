@@ -6,7 +6,8 @@
     -> finish
 
 While acting takes long, every tick of the schedule sends the cycle through collect again: newer rows supersede older
-ones and removals go first. No await, no clock, no store here.
+ones and removals go first. What is staged or decided on the way sends it back to the phase that takes care of it, so
+that no row is left when the cycle finishes. No await, no clock, no store here.
 """
 
 from __future__ import annotations
@@ -86,9 +87,12 @@ def advance(progress: Progress, results: Sequence[StepResult], now: float, pace:
 
     A progress without steps in flight has finished, has halted, or waits until `retry_at`.
     """
-    for step, result in zip(progress.steps, results, strict=True):
-        progress = _apply(progress, step, result, now, pace)
+    in_flight = progress.steps
     progress = replace(progress, steps=(), round=progress.round + 1)
+    for step, result in zip(in_flight, results, strict=True):
+        progress = _apply(progress, step, result)
+    if results:
+        progress = _weigh(progress, [result.failure for result in results if result.failure], len(results), now, pace)
     if progress.finished or progress.halted is not None or progress.retry_at > now:
         return progress
     if progress.phase in ACTING and now - progress.collected >= pace.interval:
@@ -101,91 +105,123 @@ def advance(progress: Progress, results: Sequence[StepResult], now: float, pace:
 
 
 def _give_out(progress: Progress, pace: Pace) -> Progress:
-    lane = ACTING.get(progress.phase)
-    width = pace.slots if lane else pace.parallel
-    steps, todo = progress.todo[:width], progress.todo[width:]
-    if lane and len(steps) < pace.slots:
-        steps = tuple(_share(step, position, len(steps), pace.slots) for position, step in enumerate(steps))
-    return replace(progress, steps=steps, todo=todo)
+    width = pace.slots if progress.phase in ACTING else pace.parallel
+    steps = progress.todo[:width]
+    shared = tuple(_share(step, position, len(steps), pace.slots) for position, step in enumerate(steps))
+    return replace(progress, steps=shared, todo=progress.todo[width:])
 
 
 def _share(step: Step, position: int, steps: int, slots: int) -> Step:
-    """Slots that would stay idle go to the steps at the front."""
+    """All granted slots, divided anew each time; those that would stay idle go to the steps at the front."""
     if not isinstance(step, Act):
         return step
     return replace(step, slots=slots // steps + (1 if position < slots % steps else 0))
 
 
-def _apply(progress: Progress, step: Step, result: StepResult, now: float, pace: Pace) -> Progress:
+def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
+    """What the step did, were it only a part of it; a step that failed is to be done again."""
     progress = replace(
         progress,
         bins=add_counts(progress.bins, result.staged),
         decided=add_counts(progress.decided, result.decided),
         counts=add_counts(progress.counts, result.counts),
         watermarks={**progress.watermarks, **result.watermarks},
+        wave_done=progress.wave_done + result.done,
         held=result.held or progress.held,
     )
     if result.failure is not None:
-        return _after_failure(progress, step, result.failure, now, pace)
-    progress = replace(progress, failures=0, retry_at=0.0)
+        return replace(progress, todo=(step, *progress.todo))
     if result.follow_up is not None:
         progress = replace(progress, todo=(result.follow_up, *progress.todo))
     match step:
         case CompareAssignments(old=old, new=new):
             return replace(progress, generation=new, discard=old)
-        case Act():
-            progress = replace(progress, wave_done=progress.wave_done + result.done)
-            if result.deferred:
-                again = replace(step, rows=result.deferred, after="", slots=1)
-                return replace(progress, later=(*progress.later, again))
-            return progress
+        case Act() if result.deferred:
+            return replace(progress, later=_put_off(progress.later, step, result.deferred))
         case Finish():
             return replace(progress, finished=True)
         case _:
             return progress
 
 
-def _after_failure(progress: Progress, step: Step, failure: Failure, now: float, pace: Pace) -> Progress:
-    if failure.expired:
-        return replace(progress, kind="initial", phase="begin", watermarks={}, swept=False, todo=(), later=())
-    failures = progress.failures + 1
-    progress = replace(progress, todo=(step, *progress.todo), failures=failures)
-    if failure.halts or failures >= pace.tries:
-        return replace(progress, halted=failure)
-    pause = max(failure.retry_after, min(pace.longest_backoff, 2.0**failures))
-    return replace(progress, retry_at=max(progress.retry_at, now + pause))
+def _put_off(later: tuple[Act, ...], step: Act, rows: int) -> tuple[Act, ...]:
+    """One step of the next wave for each range: a step and the one that went on from it must not meet there."""
+    waves = {(known.first, known.last): known for known in later}
+    known = waves.get((step.first, step.last))
+    again = replace(step, rows=rows + (known.rows if known else 0), after="")
+    return tuple({**waves, (step.first, step.last): again}.values())
+
+
+def _weigh(progress: Progress, failures: Sequence[Failure], results: int, now: float, pace: Pace) -> Progress:
+    """Another try after a pause, a new start from the beginning, or the end. The failures of one round count as one;
+    a round in which another step got on starts the count anew.
+    """
+    if not failures:
+        return replace(progress, failures=0, retry_at=0.0)
+    count = 1 + (progress.failures if len(failures) == results else 0)
+    halting = next((failure for failure in failures if failure.halts), failures[-1] if count >= pace.tries else None)
+    if any(failure.expired for failure in failures):
+        progress = _begin_anew(progress)
+    pause = max(min(pace.longest_backoff, 2.0**count), *(failure.retry_after for failure in failures))
+    return replace(progress, failures=count, retry_at=now + pause, halted=halting)
+
+
+def _begin_anew(progress: Progress) -> Progress:
+    """As an initial cycle, without the tokens that Graph forgot and with a new list of assignments."""
+    progress = _put_back(progress)
+    passes = progress.passes + 1
+    return replace(progress, kind="initial", phase="begin", watermarks={}, swept=False, passes=passes)
 
 
 def _collect_again(progress: Progress, now: float) -> Progress:
-    """Back to collecting; what is still to be done goes back into the bins that its steps cover."""
-    decided = progress.decided
+    progress = _put_back(progress)
+    progress = replace(progress, collected=now, passes=progress.passes + 1, phase="groups")
+    return replace(progress, todo=_collecting(progress, "groups"))
+
+
+def _put_back(progress: Progress) -> Progress:
+    """What steps were still to decide or to carry out goes back into the bins that they cover."""
+    bins, decided = progress.bins, progress.decided
     for step in (*progress.todo, *progress.later):
-        if isinstance(step, Act):
-            covered = [name for name in BINS if step.first <= name <= step.last]
-            share = max(1, step.rows // len(covered))
-            decided = add_counts(decided, {step.lane: dict.fromkeys(covered, share)})
-    progress = replace(progress, later=(), decided=decided, collected=now, passes=progress.passes + 1, wave_done=0)
-    return replace(progress, phase="groups", todo=_collecting(progress, "groups"))
+        match step:
+            case Act(lane=lane):
+                decided = add_counts(decided, {lane: _spread(step)})
+            case Decide(lane=lane):
+                bins = add_counts(bins, {lane: _spread(step)})
+    return replace(progress, bins=bins, decided=decided, todo=(), later=())
+
+
+def _spread(step: Act | Decide) -> dict[str, int]:
+    covered = [name for name in BINS if step.first <= name <= step.last]
+    return dict.fromkeys(covered, max(1, step.rows // len(covered)))
 
 
 def _enter_next(progress: Progress, pace: Pace) -> Progress:
-    """The next wave or round of this phase, or the next phase, with its steps."""
-    lane = ACTING.get(progress.phase)
-    if lane is not None:
-        if progress.later:
-            patient = progress.wave_done > 0
-            todo = tuple(replace(step, patient=patient) if isinstance(step, Act) else step for step in progress.later)
-            return replace(progress, todo=todo, later=(), wave_done=0)
-        if lane != "removals" and _outstanding(progress, "removals"):
-            return replace(progress, phase="review", todo=(Review(),), wave_done=0)
-        if _outstanding(progress, lane):
-            return _enter(progress, progress.phase, pace)
-    if progress.phase in DECIDING and any(progress.bins.get(lane) for lane in DECIDING[progress.phase]):
-        return _enter(progress, progress.phase, pace)
-    following = PHASES[PHASES.index(progress.phase) + 1]
-    if progress.dry_run and following in ACTING:
-        following = "finish"
-    return _enter(progress, following, pace)
+    """The next wave of this phase, or the phase that follows, with its steps."""
+    if progress.later:
+        patient = progress.wave_done > 0
+        todo = tuple(replace(step, patient=patient) for step in progress.later)
+        return replace(progress, todo=todo, later=(), wave_done=0)
+    return _enter(progress, _following(progress), pace)
+
+
+def _following(progress: Progress) -> Phase:
+    """Deciding goes on until nothing is undecided, acting until nothing is left, with review in between."""
+    if progress.phase in DECIDING:
+        undecided = (phase for phase, lanes in DECIDING.items() if any(progress.bins.get(lane) for lane in lanes))
+        return next(undecided, "review")
+    if progress.phase in ACTING or progress.phase == "review":
+        return "finish" if progress.dry_run else _next_acting(progress)
+    return PHASES[PHASES.index(progress.phase) + 1]
+
+
+def _next_acting(progress: Progress) -> Phase:
+    """Removals first, and none before it was decided, counted and let through by the review."""
+    if progress.bins.get("removals"):
+        return "decide people"
+    if progress.decided.get("removals") and progress.phase not in {"review", "act removals"}:
+        return "review"
+    return next((phase for phase, lane in ACTING.items() if _outstanding(progress, lane)), "finish")
 
 
 def _outstanding(progress: Progress, lane: Lane) -> dict[str, int]:

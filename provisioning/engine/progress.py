@@ -164,7 +164,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     swept: bool = False
     todo: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()
-    later: tuple[Step, ...] = ()
+    later: tuple[Act, ...] = ()
     wave_done: int = 0
     bins: dict[str, dict[str, int]] = field(default_factory=dict)
     decided: dict[str, dict[str, int]] = field(default_factory=dict)
