@@ -442,16 +442,16 @@ class Paper:
             case Finish():
                 left = [row for row in self.rows.values() if not (self.dry_run and row.decided)]
                 assert not left, "the cycle finishes and leaves rows behind"
-            case ReadDelta() if self.luck(12):
+            case ReadDelta() if self.luck(15):
                 return StepResult(failure=EXPIRED, staged=self.stage())
             case OpenTokens():
                 result = StepResult(watermarks={"user": "u", "group": "g"})
             case ReadAssignments() | CompareAssignments() | StageWaiting() | Sweep() | ReadDelta():
-                if self.luck(2):
+                if self.named < 20 and self.chance.randrange(2):
                     result = StepResult(staged=self.stage())
-                if self.luck(4):
+                if self.luck(20):
                     return msgspec.structs.replace(result, follow_up=step)
-        if self.luck(8):
+        if self.luck(20):
             return msgspec.structs.replace(result, follow_up=None, failure=BUSY)
         return result
 
@@ -511,13 +511,19 @@ def uncovered(paper: Paper, progress: Progress) -> list[Row]:
     steps = [s for s in (*progress.todo, *progress.later, *progress.steps) if isinstance(s, Decide | Act)]
 
     def covered(key: str, row: Row) -> bool:
-        counted = progress.decided if row.decided else progress.bins
-        return counted.get(row.lane, {}).get(row.bin, 0) > 0 or any(
-            step.lane == row.lane
-            and step.first <= row.bin <= step.last
-            and step.after < key
-            and (isinstance(step, Act) or not row.decided)
-            for step in steps
+        counted = progress.decided.get(row.lane, {}).get(row.bin, 0) > 0
+        staged = progress.bins.get(row.lane, {}).get(row.bin, 0) > 0
+        # Acting decides what is undecided, but removals are not left to that: the review would not see them.
+        return (
+            (counted and (row.decided or row.lane != "removals"))
+            or (staged and not row.decided)
+            or any(
+                step.lane == row.lane
+                and step.first <= row.bin <= step.last
+                and step.after < key
+                and (isinstance(step, Act) or not row.decided)
+                for step in steps
+            )
         )
 
     return [row for key, row in paper.rows.items() if not covered(key, row)]

@@ -167,33 +167,22 @@ def _weigh(progress: Progress, failures: Sequence[Failure], results: int, now: f
 
 
 def _begin_anew(progress: Progress) -> Progress:
-    """As an initial cycle, without the tokens that Graph forgot and with a new list of assignments."""
-    progress = _put_back(progress)
-    passes = progress.passes + 1
-    return replace(progress, kind="initial", phase="begin", watermarks={}, swept=False, passes=passes)
+    """As an initial cycle, without the tokens that Graph forgot and with a new list of assignments. Only collecting
+    needs tokens, so no step that covers rows is in the way.
+    """
+    progress = replace(progress, kind="initial", phase="begin", watermarks={}, swept=False, todo=())
+    return replace(progress, passes=progress.passes + 1)
 
 
 def _collect_again(progress: Progress, now: float) -> Progress:
-    progress = _put_back(progress)
-    progress = replace(progress, collected=now, passes=progress.passes + 1, phase="groups")
-    return replace(progress, todo=_collecting(progress, "groups"))
-
-
-def _put_back(progress: Progress) -> Progress:
-    """What steps were still to decide or to carry out goes back into the bins that they cover."""
-    bins, decided = progress.bins, progress.decided
+    """Back to collecting; what is still to be done goes back into the bins that its steps cover."""
+    decided = progress.decided
     for step in (*progress.todo, *progress.later):
-        match step:
-            case Act(lane=lane):
-                decided = add_counts(decided, {lane: _spread(step)})
-            case Decide(lane=lane):
-                bins = add_counts(bins, {lane: _spread(step)})
-    return replace(progress, bins=bins, decided=decided, todo=(), later=())
-
-
-def _spread(step: Act | Decide) -> dict[str, int]:
-    covered = [name for name in BINS if step.first <= name <= step.last]
-    return dict.fromkeys(covered, max(1, step.rows // len(covered)))
+        if isinstance(step, Act):
+            covered = [name for name in BINS if step.first <= name <= step.last]
+            decided = add_counts(decided, {step.lane: dict.fromkeys(covered, max(1, step.rows // len(covered)))})
+    progress = replace(progress, later=(), decided=decided, collected=now, passes=progress.passes + 1, phase="groups")
+    return replace(progress, todo=_collecting(progress, "groups"))
 
 
 def _enter_next(progress: Progress, pace: Pace) -> Progress:
