@@ -96,7 +96,7 @@ def schedule(text: str) -> str:
     for part, (what, low, high, names) in zip(fields, _CRON_FIELDS, strict=True):
         if not all(_is_cron_term(term, low, high, names) for term in part.lower().split(",")):
             raise ConfigError(
-                f"PROVISIONING_SCHEDULE is {text!r}, and {part!r} is not a {what} from {low} to {high}: "
+                f"PROVISIONING_SCHEDULE is {text!r}, and {part!r} is no {what} from {low} to {high}: "
                 "write * for every one, */5 for every fifth, 1-5 or 1,3,5"
             )
     return " ".join(fields)

@@ -4,13 +4,16 @@ provisioningObjectSummary; knows no store and no engine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 Entry = Mapping[str, Any]
 
 SHOWN = 4
+RESULT = "ScopeEvaluationResult"
 VERBS = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
+_RECORD = re.compile(r"[0-9a-f]{32}")
 NOUNS = {"User": "user", "Group": "group", "GroupMembership": "membership"}
 
 
@@ -19,7 +22,7 @@ def sentence(entry: Entry) -> str:
     who, action, status = who_is_it(entry), entry["provisioningAction"], entry["provisioningStatusInfo"]["status"]
     error = entry["provisioningStatusInfo"]["errorInformation"] or {}
     if action == "stagedDelete":
-        return f"{who} is to be removed, and the guard against accidental removal holds it: {_scope(entry)}."
+        return f"{who} is to be removed, and the guard against accidental removal holds it."
     if status == "failure":
         what = f"could not be {VERBS[action]}" if action in VERBS else "could not be provisioned"
         way_out = f" {error['recommendedAction']}." if error.get("recommendedAction") else ""
@@ -51,7 +54,7 @@ def _created(entry: Entry) -> str:
 
 
 def _disabled(entry: Entry) -> str:
-    return f" in ServiceNow ({_values(entry)}), because it is {_scope(entry)}"
+    return f" in ServiceNow ({_values(entry)}), because it is {_scope(entry, passed='False')}"
 
 
 def _changed(entry: Entry) -> str:
@@ -61,19 +64,30 @@ def _changed(entry: Entry) -> str:
 
 def _values(entry: Entry) -> str:
     shown = [
-        f"{value['displayName']} {_quoted(value['oldValue'])} -> {_quoted(value['newValue'])}"
+        _change(value["displayName"], value["oldValue"], value["newValue"])
         for value in entry["modifiedProperties"][:SHOWN]
     ]
     more = len(entry["modifiedProperties"]) - len(shown)
     return ", ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
+def _change(name: str, old: str | None, new: str | None) -> str:
+    """A reference is an id that says nothing to a person; that it is another one now does."""
+    if _RECORD.fullmatch(new or "") or _RECORD.fullmatch(old or ""):
+        return f"{name} {'points to another record' if old and new else 'is set' if new else 'is emptied'}"
+    return f"{name} {_quoted(old)} -> {_quoted(new)}"
+
+
 def _quoted(value: str | None) -> str:
     return f"'{value}'" if value else "empty"
 
 
-def _scope(entry: Entry) -> str:
+def _scope(entry: Entry, passed: str = "True") -> str:
+    """What the checks that ended so say; those that stand for the result come in the order of the checks."""
     for step in entry["provisioningSteps"]:
         if step["provisioningStepType"] == "scoping":
-            return str(step["details"].get("ScopeEvaluationResult", "")).replace("; ", " and ")
+            checks = [value for name, value in step["details"].items() if name != RESULT]
+            details = str(step["details"].get(RESULT, "")).split("; ")
+            pairs = zip(checks, details, strict=False)
+            return " and ".join(detail for check, detail in pairs if check == passed)
     return ""

@@ -1,0 +1,239 @@
+"""Settings: what is taken, what is refused, and in which words. No refusal repeats a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioning.config import (
+    AzureIdentity,
+    ClientCertificate,
+    ClientSecret,
+    FixedToken,
+    Settings,
+    SqliteState,
+    TablesAccount,
+    TablesConnection,
+)
+from provisioning.errors import ConfigError
+
+TENANT = "7c5e1a52-6f0d-4c2f-9a55-0f4c9be3d1a7"
+PRINCIPAL = "1edfc422-b57f-475a-bba4-115149c10218"
+CLIENT = "202ff901-6b03-40fb-80fb-4ec3efc34d73"
+SECRET = "kept-to-ourselves"
+GOOD = {
+    "ENTRA_TENANT_ID": TENANT,
+    "ENTRA_CLIENT_ID": CLIENT,
+    "ENTRA_CLIENT_SECRET": SECRET,
+    "ENTRA_SERVICE_PRINCIPAL_ID": PRINCIPAL,
+    "SERVICENOW_INSTANCE": "contoso",
+    "SERVICENOW_CLIENT_ID": "client",
+    "SERVICENOW_CLIENT_SECRET": SECRET,
+}
+CONNECTION = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+
+
+def load(**changes: str | None) -> Settings:
+    """The good settings with changes; None takes a setting away."""
+    return Settings.load({name: value for name, value in {**GOOD, **changes}.items() if value is not None})
+
+
+def refusal(**changes: str | None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(**changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert SECRET not in message
+    return message
+
+
+def test_few_settings_are_enough():
+    settings = load()
+    assert settings.sign_in == ClientSecret(CLIENT, SECRET)
+    assert settings.graph_base_url == "https://graph.microsoft.com/v1.0"
+    assert settings.authority_host == "https://login.microsoftonline.com"
+    assert settings.instance_url == "https://contoso.service-now.com"
+    assert settings.login.kind == "oauth-client-credentials"
+    assert settings.state == SqliteState("provisioning.db")
+    assert (settings.scope, settings.hard_delete, settings.slots) == ("assigned", "disable", 2)
+    assert (settings.interval, settings.schedule) == (2400.0, "0 */5 * * * *")
+
+
+def test_an_empty_setting_counts_as_unset():
+    assert load(SCOPE="", GRAPH_BASE_URL=" ", SERVICENOW_PASSWORD="") == load()
+
+
+def test_the_job_id_is_that_of_entra_and_stays_the_same_for_the_same_application_and_instance():
+    one = load().job_id
+    template, tenant, last = one.split(".")
+    assert (template, tenant, len(last)) == ("ServiceNowOutDelta", TENANT.replace("-", ""), 36)
+    assert load(SERVICENOW_INSTANCE="https://CONTOSO.service-now.com/").job_id == one
+    assert load(SERVICENOW_CLIENT_SECRET="another", SCOPE="all").job_id == one
+    assert load(SERVICENOW_INSTANCE="fabrikam").job_id != one
+    assert load(ENTRA_SERVICE_PRINCIPAL_ID=CLIENT).job_id != one
+
+
+def test_a_job_id_can_be_given_if_it_can_be_a_key_of_azure_tables():
+    assert load(JOB_ID="my-job_1.2").job_id == "my-job_1.2"
+    for bad in ("a/b", "a\\b", "a#b", "a?b", "a|b", "a b", "a" * 101):
+        assert refusal(JOB_ID=bad).startswith("JOB_ID is ")
+
+
+def test_no_secret_shows_in_the_settings():
+    everything = load(
+        SERVICENOW_AUTH="oauth-password",
+        SERVICENOW_USERNAME="someone",
+        SERVICENOW_PASSWORD=SECRET,
+        STATE=f"tables:{CONNECTION}",
+    )
+    assert SECRET not in repr(everything)
+    assert "c2VjcmV0" not in repr(everything)
+    assert SECRET not in repr(load(SERVICENOW_AUTH="api-key", SERVICENOW_API_KEY=SECRET))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sign_in"),
+    [
+        (
+            {
+                "ENTRA_CLIENT_SECRET": None,
+                "GRAPH_ACCESS_TOKEN": "token",
+                "GRAPH_BASE_URL": "http://127.0.0.1:7101/v1.0",
+            },
+            FixedToken("token"),
+        ),
+        (
+            {"ENTRA_CLIENT_SECRET": None, "ENTRA_CLIENT_CERTIFICATE_PATH": "app.pem"},
+            ClientCertificate(CLIENT, "app.pem"),
+        ),
+        (
+            {"ENTRA_CLIENT_SECRET": None, "ENTRA_CLIENT_ID": None, "ENTRA_MANAGED_IDENTITY_CLIENT_ID": CLIENT.upper()},
+            AzureIdentity(CLIENT),
+        ),
+        (
+            {"ENTRA_CLIENT_SECRET": None, "ENTRA_CLIENT_ID": None, "IDENTITY_ENDPOINT": "http://169.254.129.4"},
+            AzureIdentity(None),
+        ),
+    ],
+)
+def test_each_way_to_sign_in_to_entra_is_taken(changes, sign_in):
+    assert load(**changes).sign_in == sign_in
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("sqlite:/var/lib/state.db", SqliteState("/var/lib/state.db")),
+        ("tables:https://account.table.core.windows.net", TablesAccount("https://account.table.core.windows.net")),
+        (f"tables:{CONNECTION}", TablesConnection(CONNECTION)),
+        ("tables:UseDevelopmentStorage=true", TablesConnection("UseDevelopmentStorage=true")),
+        ("tables:http://127.0.0.1:10002/devstoreaccount1", TablesAccount("http://127.0.0.1:10002/devstoreaccount1")),
+    ],
+)
+def test_each_form_of_the_state_is_taken(text, state):
+    assert load(STATE=text).state == state
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SCOPE", "everyone", "SCOPE is 'everyone': use assigned or all"),
+        ("HARD_DELETE", "purge", "HARD_DELETE is 'purge': use disable or delete"),
+        ("SERVICENOW_AUTH", "ntlm", "oauth-client-credentials or oauth-password or basic or api-key"),
+        ("SERVICENOW_AUTH", "mtls", "not supported yet"),
+        ("ENTRA_TENANT_ID", "contoso.com", "not a GUID: copy the Directory (tenant) ID"),
+        ("ENTRA_CLIENT_ID", "1234", "not a GUID: copy the Application (client) ID"),
+        ("ENTRA_SERVICE_PRINCIPAL_ID", "ServiceNow", "Enterprise applications"),
+        ("SERVICENOW_INSTANCE", "https://contoso.service-now.com/nav_to.do", "holds a path after"),
+        ("SERVICENOW_INSTANCE", "contoso.service-now.com/login.do", "holds a path after"),
+        ("SERVICENOW_INSTANCE", "https://contoso.service-now.com?x=1", "holds a query after"),
+        ("SERVICENOW_INSTANCE", f"https://admin:{SECRET}@contoso.service-now.com", "holds a user or a password"),
+        ("SERVICENOW_INSTANCE", "http://contoso.service-now.com", "plain http"),
+        ("SERVICENOW_INSTANCE", "con toso", "names no host"),
+        ("SERVICENOW_INSTANCE", "contoso.service-now.com:port", "port"),
+        ("GRAPH_BASE_URL", "http://graph.microsoft.com/v1.0", "plain http"),
+        ("GRAPH_BASE_URL", "ftp://graph.microsoft.com", "not an address"),
+        ("ENTRA_AUTHORITY_HOST", "http://127.0.0.1:7101", "plain http"),
+        ("STATE", "provisioning.db", "use sqlite:PATH"),
+        ("STATE", "redis:localhost", "use sqlite:PATH"),
+        ("STATE", "tables:http://account.table.core.windows.net", "plain http"),
+        ("STATE", "sqlite:", "use sqlite:PATH"),
+        ("SERVICENOW_SLOTS", "0", "from 1 to 64"),
+        ("SERVICENOW_SLOTS", "two", "from 1 to 64"),
+        ("JOB_INTERVAL", "40 minutes", "such as PT40M"),
+        ("JOB_INTERVAL", "PT0S", "from PT1M to P7D"),
+        ("JOB_INTERVAL", "P8D", "from PT1M to P7D"),
+        ("JOB_INTERVAL", "PT", "such as PT40M"),
+        ("PROVISIONING_SCHEDULE", "PT40M", "put it in JOB_INTERVAL"),
+        ("PROVISIONING_SCHEDULE", "*/5 * * * *", "has 5 fields: use six"),
+        ("PROVISIONING_SCHEDULE", "0 */5 25 * * *", "no hour from 0 to 23"),
+        ("PROVISIONING_SCHEDULE", "0 */0 * * * *", "no minute from 0 to 59"),
+        ("PROVISIONING_SCHEDULE", "0 0 0 * never *", "no month"),
+        ("ENTRA_CLIENT_SECRET", "two\nlines", "line break"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_with_the_way_out(name, value, words):
+    message = refusal(**{name: value})
+    assert name in message
+    assert words in message
+
+
+@pytest.mark.parametrize("text", ["0 30 9-17 * * mon-fri", "0 0,30 * * * *", "*/10 * * 1 jan sun"])
+def test_schedules_that_azure_takes_are_taken(text):
+    assert load(PROVISIONING_SCHEDULE=text).schedule == text
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("PT40M", 2400), ("pt1h30m", 5400), ("P1D", 86400), ("PT90S", 90)])
+def test_intervals_are_durations_of_iso_8601(text, seconds):
+    assert load(JOB_INTERVAL=text).interval == seconds
+
+
+def test_all_missing_settings_are_named_at_once():
+    message = refusal(ENTRA_TENANT_ID=None, SERVICENOW_INSTANCE="", SERVICENOW_CLIENT_SECRET=None)
+    assert message.startswith("ENTRA_TENANT_ID, SERVICENOW_INSTANCE, SERVICENOW_CLIENT_SECRET are not set")
+
+
+def test_a_login_without_its_settings_is_refused_with_the_name_of_the_login():
+    message = refusal(SERVICENOW_AUTH="basic", SERVICENOW_USERNAME="admin")
+    assert message.startswith("SERVICENOW_PASSWORD is not set (SERVICENOW_AUTH=basic needs it)")
+
+
+def test_no_way_to_sign_in_and_two_ways_are_both_refused():
+    assert "no way to sign in to Entra is set" in refusal(ENTRA_CLIENT_SECRET=None)
+    assert "keep one of them" in refusal(ENTRA_CLIENT_CERTIFICATE_PATH="app.pem")
+
+
+@pytest.mark.parametrize("address", [None, "https://graph.microsoft.com/v1.0", "https://127.0.0.1.example.com/v1.0"])
+def test_an_emulators_token_is_for_this_machine_only(address):
+    message = refusal(ENTRA_CLIENT_SECRET=None, GRAPH_ACCESS_TOKEN=SECRET, GRAPH_BASE_URL=address)
+    assert message.startswith("GRAPH_ACCESS_TOKEN is for an emulator on this machine")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SERVICENOW_INSTANCES", "SERVICENOW_INSTANCE"),
+        ("SERVICE_NOW_INSTANCE", "SERVICENOW_INSTANCE"),
+        ("ENTRA_TENNANT_ID", "ENTRA_TENANT_ID"),
+        ("entra_client_secrets", "ENTRA_CLIENT_SECRET"),
+        ("GRAPH_BASEURL", "GRAPH_BASE_URL"),
+        ("PROVISIONING_SHEDULE", "PROVISIONING_SCHEDULE"),
+        ("SCOPES", "SCOPE"),
+        ("STATES", "STATE"),
+        ("HARD_DELETES", "HARD_DELETE"),
+        ("JOB_INTERVALL", "JOB_INTERVAL"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant(name, meant):
+    message = refusal(**{name: SECRET})
+    assert message.startswith(name)
+    assert meant in message
+
+
+def test_settings_of_other_programs_are_left_alone():
+    others = {"PATH": "/bin", "AZURE_CLIENT_ID": "x", "AZURE_TENANT_ID": "x", "JOB_NAME": "x", "JOB_URL": "x"}
+    assert load(**others, STATE_DIR="x", XDG_STATE_HOME="x", scope="x", AzureWebJobsStorage="x") == load()
+
+
+def test_in_azure_the_state_must_not_be_a_file():
+    assert "in Azure files are lost" in refusal(WEBSITE_INSTANCE_ID="1")
+    assert load(WEBSITE_INSTANCE_ID="1", STATE=f"tables:{CONNECTION}").state == TablesConnection(CONNECTION)
