@@ -117,8 +117,10 @@ def _display_name(seen: Seen) -> str:
 
 
 def _manager(seen: Seen) -> str | None:
-    people = seen.desired.people if seen.desired else {}
-    return people.get("manager", seen.link.manager)
+    if seen.source is None or "manager" not in seen.source.attributes:
+        return seen.link.manager
+    manager = seen.source.attributes["manager"]
+    return str(manager["id"]) if isinstance(manager, Mapping) else None
 
 
 def _leave_scope(
@@ -144,6 +146,8 @@ def _leave_scope(
 
 
 def _decide_in_scope(seen: Seen, mapping: ObjectMapping, decision: Decision) -> Decision:
+    if not mapping.enabled:
+        return _with(decision, Skip("NotPermitted", "the object mapping is switched off"), Match("none", None))
     if seen.unread:
         return _with(decision, decision.action, Match("link", seen.link.match_value, (seen.link.sys_id or "",)))
     if seen.error is not None:
@@ -151,8 +155,6 @@ def _decide_in_scope(seen: Seen, mapping: ObjectMapping, decision: Decision) -> 
     desired = seen.desired
     if desired is None:
         raise ObjectError("InternalError", "the source object was not read", "run again; report it if it stays")
-    fields, missing, awaits = _resolve(seen, desired)
-    decision = replace(decision, missing=missing, awaits=awaits, warnings=desired.warnings)
     record, match = _find_record(seen, mapping, desired)
     if seen.rival is not None:
         raise ObjectError(
@@ -160,8 +162,10 @@ def _decide_in_scope(seen: Seen, mapping: ObjectMapping, decision: Decision) -> 
             f"another source object, {seen.rival}, already has the {mapping.matching.target} that this one maps to",
             f"give each object its own {mapping.matching.target}; the first one keeps the account",
         )
+    fields, missing, awaits = _resolve(seen, desired if record is None else desired.for_update())
+    decision = replace(decision, missing=missing, awaits=awaits, warnings=desired.warnings)
     if record is None:
-        return _with(decision, *_create(seen, mapping, {**desired.on_create, **fields}, match))
+        return _with(decision, *_create(seen, mapping, fields, match))
     return _update(seen, mapping, fields, record, match, decision)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from provisioning.errors import ObjectError
 from provisioning.model import Column, SourceObject
-from provisioning.schema import AttributeMapping, AttributeSource, ObjectMapping
+from provisioning.schema import ORIGINAL_NAME, AttributeMapping, AttributeSource, ObjectMapping
 
 Columns = Mapping[str, Column]
+T = TypeVar("T")
 
 USER_TABLE = "sys_user"
 
@@ -27,15 +28,28 @@ class Reference:
 class Desired:
     """What the record should hold. `values` are plain, `references` need a lookup, `people` name a source user.
 
-    `on_create` holds what is written at creation only: ObjectAddOnly mappings and defaults for null.
+    `on_create` names the columns that are written at creation only: ObjectAddOnly mappings and defaults for null.
     """
 
     match_value: str
     values: dict[str, str] = field(default_factory=dict)
-    on_create: dict[str, str] = field(default_factory=dict)
     references: dict[str, Reference] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
+    on_create: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+
+    def for_update(self) -> Desired:
+        """Without what is written at creation only."""
+        return replace(
+            self,
+            values=_without(self.values, self.on_create),
+            references=_without(self.references, self.on_create),
+            people=_without(self.people, self.on_create),
+        )
+
+
+def _without(columns: dict[str, T], omitted: frozenset[str]) -> dict[str, T]:
+    return {name: value for name, value in columns.items() if name not in omitted}
 
 
 def evaluate(source: SourceObject, mapping: ObjectMapping, columns: Columns) -> Desired:
@@ -46,7 +60,7 @@ def evaluate(source: SourceObject, mapping: ObjectMapping, columns: Columns) -> 
     value would be somebody else's key. Raises `ObjectError`.
     """
     values: dict[str, str] = {}
-    on_create: dict[str, str] = {}
+    on_create: set[str] = set()
     references: dict[str, Reference] = {}
     people: dict[str, str] = {}
     warnings: list[str] = []
@@ -58,32 +72,35 @@ def evaluate(source: SourceObject, mapping: ObjectMapping, columns: Columns) -> 
                 f"the mapping writes {mapping.table}.{attribute.target}, which the instance does not have",
                 "correct the target attribute, or create the column",
             )
-        if column.reference == USER_TABLE:
-            person = source_value(source, attribute)
-            if isinstance(person, Mapping):
-                people[attribute.target] = str(person["id"])
+        value = source_value(source, attribute)
+        if attribute.flow_type == "ObjectAddOnly":
+            on_create.add(attribute.target)
+        if column.reference == USER_TABLE and isinstance(value, Mapping):
+            people[attribute.target] = str(value["id"])
             continue
-        text = as_text(source_value(source, attribute), attribute.target)
+        text = as_text(value, attribute.target)
         if not text:
-            if attribute.default:
-                on_create[attribute.target] = attribute.default
+            text = attribute.default or ""
+            on_create.add(attribute.target)
+        if not text:
             continue
         if column.reference is not None:
             references[attribute.target] = Reference(column.reference, text)
             continue
-        if attribute.matching_priority == 0 and len(text) > column.max_length:
+        if len(text) > column.max_length and attribute is not mapping.matching:
             warnings.append(
                 f"{attribute.target} holds {column.max_length} characters; the value has {len(text)} and is cut"
             )
             text = text[: column.max_length]
-        (values if attribute.flow_type == "Always" else on_create)[attribute.target] = text
-    match_value = _match_value(mapping, columns, values)
-    return Desired(match_value, values, on_create, references, people, tuple(warnings))
+        values[attribute.target] = text
+    match_value = _match_value(source, mapping, columns)
+    return Desired(match_value, values, references, people, frozenset(on_create), tuple(warnings))
 
 
-def _match_value(mapping: ObjectMapping, columns: Columns, values: Mapping[str, str]) -> str:
+def _match_value(source: SourceObject, mapping: ObjectMapping, columns: Columns) -> str:
+    """The matching attribute's own value; a default would be everybody's key."""
     target = mapping.matching.target
-    value = values.get(target, "")
+    value = as_text(source_value(source, mapping.matching), target)
     if not value:
         raise ObjectError(
             "EntryJoiningPropertyValueIsMissing",
@@ -108,6 +125,8 @@ def source_value(source: SourceObject, attribute: AttributeMapping) -> Any:
         return source.id
     if attribute.source.path == "userPrincipalName":
         return sign_in_name(source)
+    if attribute.source.path == ORIGINAL_NAME:
+        return source.attributes.get("userPrincipalName")
     value: Any = source.attributes
     for part in attribute.source.path.split("."):
         name, _, index = part.partition("[")

@@ -18,7 +18,8 @@ class Limits:
 
     def allowed(self, managed: int) -> int:
         """How many of `managed` objects may be removed at once."""
-        return max(self.floor, min(self.absolute, math.ceil(self.share * managed)))
+        relative = math.ceil(round(self.share * managed, 6))  # 0.07 * 100 is a little more than 7
+        return max(self.floor, min(self.absolute, relative))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,12 @@ from provisioning.rules.scope import in_scope
 
 Status = Literal["success", "failure", "skipped", "warning"]
 IDENTITY_TYPES = {"user": "User", "group": "Group", "member": "GroupMembership"}
+EXPORTS = {
+    Create: ("EntryExportAdd", "created"),
+    Update: ("EntryExportUpdate", "updated"),
+    Disable: ("EntryExportUpdate", "disabled"),
+    Remove: ("EntryExportDelete", "deleted"),
+}
 TARGETS = {"user": "sys_user", "group": "sys_user_group", "member": "sys_user_grmember"}
 
 
@@ -214,29 +220,26 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
 
 def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, Any]:
     action = occurrence.decision.action
-    names = {Create: "Add", Update: "Update", Disable: "Update", Remove: "Delete"}
     if isinstance(action, Skip):
         details = {"SkipReason": action.reason}
         return _step("EntrySynchronizationSkip", "processing", "skipped", action.description, details)
     if isinstance(action, Fail):
-        return _step(
-            "EntrySynchronizationError", "processing", "failure", str(action.message), {"ErrorCode": action.code}
-        )
+        return _step("EntrySynchronizationError", "processing", "failure", action.message, {"ErrorCode": action.code})
     if occurrence.staged:
         text = f"{title} '{source_id}' is to be removed; held by the accidental-deletion guard"
         return _step("EntryExportStagedDelete", "export", "skipped", text)
-    text = f"{title} '{source_id}' was {_verb(action)} in ServiceNow"
-    if occurrence.status == "failure":
-        text = f"{title} '{source_id}' could not be {_verb(action)} in ServiceNow"
-    status: Status = "failure" if occurrence.status == "failure" else "success"
-    return _step(
-        f"EntryExport{names[type(action)]}", "export", status, text, {"ReportableIdentifier": _target_id(occurrence)}
-    )
-
-
-def _verb(action: Action) -> str:
-    verbs = {Create: "created", Update: "updated", Disable: "disabled", Remove: "deleted"}
-    return verbs.get(type(action), "processed")
+    name, verb = EXPORTS[type(action)]
+    status = occurrence.status
+    match occurrence.outcome:
+        case Written():
+            text, status = f"{title} '{source_id}' was {verb} in ServiceNow", "success"
+        case Refused():
+            text = f"{title} '{source_id}' could not be {verb} in ServiceNow"
+        case Unsettled():
+            text = f"nobody knows yet whether {title} '{source_id}' was {verb} in ServiceNow"
+        case None:
+            text = f"{title} '{source_id}' is to be {verb} in ServiceNow; nothing was sent"
+    return _step(name, "export", status, text, {"ReportableIdentifier": _target_id(occurrence)})
 
 
 def _step(

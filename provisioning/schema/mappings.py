@@ -7,6 +7,9 @@ from typing import Literal
 
 from provisioning.model import ObjectType
 
+ORIGINAL_NAME = "originalUserPrincipalName"
+"""Entra's name for a guest's whole user principal name; `userPrincipalName` means the one they have at home."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeSource:
@@ -17,7 +20,7 @@ class AttributeSource:
     @property
     def property_name(self) -> str:
         """The top-level Graph property, as `$select` wants it."""
-        return self.path.split(".", 1)[0].split("[", 1)[0]
+        return "userPrincipalName" if self.path == ORIGINAL_NAME else self.path.split(".", 1)[0].split("[", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class ObjectMapping:
     table: str
     attributes: tuple[AttributeMapping, ...]
     flow_types: frozenset[str] = frozenset({"Add", "Update", "Delete"})
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.flow_types)
 
     @property
     def matching(self) -> AttributeMapping:
