@@ -493,9 +493,9 @@ def test_a_decision_is_always_made_and_keeps_every_promise(observed, policy, flo
 
 @given(people_with_work(), st.sampled_from([{"grants": ()}, {"gone": "restorable"}, {"gone": "permanent"}]), POLICIES)
 def test_no_leaver_keeps_an_account_that_can_be_used(observed, leaving, policy):
-    observed = replace(observed, **leaving)
+    link = msgspec.structs.replace(observed.link, sys_id="s1")
+    observed = replace(observed, link=link, own=observed.own or RECORD, **leaving)
     decision = decide(observed, USER, replace(policy, everyone=False))
-    assume(observed.own is not None)
     match decision.action:
         case Disable(fields=fields):
             after = {**observed.own, **fields}
