@@ -29,7 +29,9 @@ class MembershipSeen:
 
 
 def decide_membership(seen: MembershipSeen) -> Decision:
-    """Only a membership that we made or found with the group under our care is ever removed."""
+    """Removed is only what the source had and whose row we made or found; a row that others made anew in its place
+    goes with it, since the source says that the user is no member.
+    """
     return _decide_add(seen) if seen.wanted else _decide_remove(seen)
 
 
