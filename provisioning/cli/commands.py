@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import sys
@@ -33,11 +34,12 @@ Key = Annotated[str, typer.Argument(metavar="USER_OR_GROUP", help="An id, a user
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Runs one command and answers its exit code. An error that was foreseen is one line on standard error."""
     shell = Shell(environ)
+    logging.getLogger().addHandler(logging.NullHandler())  # the operators' log has no reader here
     try:
         return int(cli(arguments, obj=shell, prog_name=PROGRAM, standalone_mode=False) or Exit.OK)
     except typer.TyperException as error:
         told = getattr(error, "format_message", error.__str__)()
-        sys.stderr.write(f"error: {in_one_line(told)} See `{PROGRAM} --help`\n")
+        sys.stderr.write(f"error: {in_one_line(told).rstrip('.')}. See `{PROGRAM} --help`\n")
         return Exit.ERROR
     except BaseException as error:
         if not is_expected(error):

@@ -15,7 +15,7 @@ from provisioning.cli.watching import watching
 from provisioning.config import Settings
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.progress import Progress
-from provisioning.errors import Unavailable
+from provisioning.errors import ConfigError, Unavailable
 
 FAILURES_SHOWN = 5
 FAILURES_KEPT = 1000
@@ -48,6 +48,8 @@ async def run(shell: Shell, approve: str | None, *, as_json: bool) -> Exit:
 
 
 async def plan(shell: Shell, out: Path | None, *, as_json: bool) -> Exit:
+    if out is not None and not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; name a file in a folder that exists")
     async with opened(shell, dry_run=True) as app:
         await reach_both(app)
         summary = await _cycle(app, shell, dry_run=True)
