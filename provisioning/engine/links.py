@@ -59,42 +59,58 @@ class Links:
     async def claim(self, links: Sequence[Link]) -> list[str | None]:
         """Reserves each link's match value and record; answers the source id that holds one of them already, or None.
 
-        Two objects that map to one key would otherwise both take the same account.
+        Two objects that map to one key would otherwise both take the same account. Whoever finds one of the two taken
+        keeps neither.
         """
-        claims = [
-            (table, *self._key(link.type, value), position)
-            for position, link in enumerate(links)
-            for table, value in ((KEY, link.match_value), (TARGET, link.sys_id))
-            if value
-        ]
         holders: list[str | None] = [None] * len(links)
+        reserved: list[tuple[str, str, str, str, int]] = []
         for table in (KEY, TARGET):
-            mine = [(partition, key, position) for name, partition, key, position in claims if name == table]
-            rows = await self._store.get_many(table, [(partition, key) for partition, key, _ in mine])
+            wanted = [
+                (*self._key(link.type, value), position)
+                for position, link in enumerate(links)
+                if (value := link.match_value if table == KEY else link.sys_id)
+            ]
+            rows = await self._store.get_many(table, [(partition, key) for partition, key, _ in wanted])
             absent = []
-            for partition, key, position in mine:
+            for partition, key, position in wanted:
                 row = rows.get((partition, key))
                 if row is None:
                     absent.append((partition, key, position))
                 elif row.data["id"] != links[position].id:
                     holders[position] = str(row.data["id"])
             inserts: list[tuple[str, Operation]] = [(p, Insert(k, {"id": links[n].id})) for p, k, n in absent]
-            for (partition, key, position), result in zip(
-                absent, await commit_each(self._store, table, inserts), strict=True
-            ):
-                if isinstance(result, RowConflict):
-                    row = await self._store.get(table, partition, key)
-                    if row is not None and row.data["id"] != links[position].id:
-                        holders[position] = str(row.data["id"])
+            results = await commit_each(self._store, table, inserts)
+            for (partition, key, position), result in zip(absent, results, strict=True):
+                if isinstance(result, str):
+                    reserved.append((table, partition, key, result, position))
+                    continue
+                row = await self._store.get(table, partition, key)
+                if row is not None and row.data["id"] != links[position].id:
+                    holders[position] = str(row.data["id"])
+        for table in (KEY, TARGET):
+            back: list[tuple[str, Operation]] = [
+                (partition, Delete(key, etag))
+                for name, partition, key, etag, position in reserved
+                if name == table and holders[position] is not None
+            ]
+            await commit_each(self._store, table, back)
         return holders
 
     async def unclaim(self, links: Collection[Link]) -> None:
-        """Gives back the match values and records of links that no longer hold them."""
-        for table, keys in (
-            (KEY, [self._key(link.type, link.match_value) for link in links if link.match_value]),
-            (TARGET, [self._key(link.type, link.sys_id) for link in links if link.sys_id]),
-        ):
-            await commit_each(self._store, table, [(partition, Delete(key)) for partition, key in keys])
+        """Gives back the match values and records that these links hold; what another one holds stays its own."""
+        for table in (KEY, TARGET):
+            held = [
+                (self._key(link.type, value), link.id)
+                for link in links
+                if (value := link.match_value if table == KEY else link.sys_id)
+            ]
+            rows = await self._store.get_many(table, [key for key, _ in held])
+            back: list[tuple[str, Operation]] = [
+                (key[0], Delete(row.key, row.etag))
+                for key, holder in held
+                if (row := rows.get(key)) is not None and row.data["id"] == holder
+            ]
+            await commit_each(self._store, table, back)
 
     async def forget(self, links: Collection[Link]) -> None:
         """Removes links and what finds them."""

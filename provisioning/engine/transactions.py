@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from provisioning.engine.ports import Store
@@ -14,13 +14,16 @@ from provisioning.rows import MAX_TRANSACTION_ROWS, Operation
 async def commit_each(store: Store, table: str, writes: Sequence[tuple[str, Operation]]) -> list[str | RowConflict]:
     """Carries out each (partition, operation); answers each one's new ETag ("" for a deletion) or its conflict.
 
-    Rows of one partition share transactions; when one of them conflicts the others are written one by one. Not atomic
-    as a whole. The store may lose the reply of a transaction that it carried out and then report a conflict with our
-    own write: callers read again on a conflict, which settles that case too.
+    Rows of one partition share transactions; when one of them conflicts the others are written one by one. A row that
+    is written more than once is written in the order given. Not atomic as a whole. The store may lose the reply of a
+    transaction that it carried out and then report a conflict with our own write: callers read again on a conflict,
+    which settles that case too.
     """
-    by_partition: dict[str, list[int]] = defaultdict(list)
-    for position, (partition, _) in enumerate(writes):
-        by_partition[partition].append(position)
+    rounds: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    seen: Counter[tuple[str, str]] = Counter()
+    for position, (partition, operation) in enumerate(writes):
+        rounds[seen[partition, operation.key]][partition].append(position)
+        seen[partition, operation.key] += 1
     results: list[str | RowConflict] = [""] * len(writes)
 
     async def commit(partition: str, positions: list[int]) -> None:
@@ -36,11 +39,13 @@ async def commit_each(store: Store, table: str, writes: Sequence[tuple[str, Oper
         for position, etag in zip(positions, etags, strict=True):
             results[position] = etag or ""
 
-    await asyncio.gather(
-        *(
+    for _, by_partition in sorted(rounds.items()):
+        commits = (
             commit(partition, positions[start : start + MAX_TRANSACTION_ROWS])
             for partition, positions in by_partition.items()
             for start in range(0, len(positions), MAX_TRANSACTION_ROWS)
         )
-    )
+        for ended in await asyncio.gather(*commits, return_exceptions=True):  # none may go on once this has returned
+            if ended is not None:
+                raise ended
     return results
