@@ -338,3 +338,11 @@ def test_a_plan_after_a_killed_run_writes_nothing(person):
     done = person.types("plan")
     assert done.returncode == 2, done.stderr
     assert person.served.writes == 0
+
+
+def test_the_readme_shows_every_command(person):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
+    commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
+    assert len(commands) == 7
+    assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from provisioning.config import (
+    KNOWN,
     AzureIdentity,
     ClientCertificate,
     ClientSecret,
@@ -237,3 +240,8 @@ def test_settings_of_other_programs_are_left_alone():
 def test_in_azure_the_state_must_not_be_a_file():
     assert "in Azure files are lost" in refusal(WEBSITE_INSTANCE_ID="1")
     assert load(WEBSITE_INSTANCE_ID="1", STATE=f"tables:{CONNECTION}").state == TablesConnection(CONNECTION)
+
+
+def test_the_readme_explains_every_setting():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert [name for name in KNOWN if f"`{name}`" not in readme] == []

@@ -92,7 +92,7 @@ def _add_values(tree: Tree, entry: Entry) -> None:
     values = entry["modifiedProperties"]
     if not values:
         return
-    branch = tree.add(Text(f"{'Changes':<11} {len(values)} values"))
+    branch = tree.add(Text(f"{'Changes':<11} {len(values)} value{'s' * (len(values) > 1)}"))
     for value in values[:VALUES_SHOWN]:
         line = Text(f"{value['displayName']:<20} ")
         if value["oldValue"] is not None:

@@ -50,7 +50,8 @@ def _created(entry: Entry) -> str:
     scope = _scope(entry)
     if not scope:  # a membership: it is there because both its ends are
         return " in ServiceNow"
-    return f" in ServiceNow with {len(entry['modifiedProperties'])} values, because it is {scope}"
+    *_, assigned = scope.split(" and ")
+    return f" in ServiceNow with {len(entry['modifiedProperties'])} values, because it is {assigned}"
 
 
 def _disabled(entry: Entry) -> str:
