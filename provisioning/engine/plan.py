@@ -6,6 +6,7 @@ elsewhere. This module knows rows and lanes, not what a change means for Service
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -120,13 +121,19 @@ class Plan:
             if len(found) >= limit:
                 break
             partition = self._partition(nibble)
-            start = max(f"{lane}|{first}", f"{lane}|{nibble}", after)
+            start = max(f"{lane}|{first}", after)
             stop = f"{lane}|{min(last, nibble + 'f')}{AFTER_ALL}"
             if start >= stop:
                 continue
             rows = await self._store.scan(TABLE, partition, after=start, before=stop, limit=limit - len(found))
             found.extend(_plan_row(row) for row in rows)
         return found
+
+    async def left(self) -> list[PlanRow]:
+        """Some of the rows that are in the plan, whatever their lane; none when the plan is empty."""
+        partitions = sorted({self._partition(name) for name in BINS})
+        scans = await asyncio.gather(*(self._store.scan(TABLE, partition) for partition in partitions))
+        return [_plan_row(row) for rows in scans for row in rows]
 
     async def planned(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that wait in their own lane: to be created or updated, not to be removed."""
