@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -30,15 +31,23 @@ def is_idempotent(request: httpx.Request) -> bool:
 
 
 def retry_after(response: httpx.Response, *, now: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait by the Retry-After header: a whole number, a fraction ("2.128", seen from Graph) or an HTTP date."""
+    """Seconds to wait by the Retry-After header: a whole number, a fraction (Graph's "2.128") or an HTTP date. None
+    where it says nothing that can be waited for.
+    """
     text = response.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
-        parsed = email.utils.parsedate_tz(text)
-        return max(0.0, email.utils.mktime_tz(parsed) - now()) if parsed else None
+        seconds = _seconds_until(text, now())
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(http_date: str, now: float) -> float:
+    parsed = email.utils.parsedate_tz(http_date)
+    try:
+        return email.utils.mktime_tz(parsed) - now if parsed else math.nan
+    except (ValueError, OverflowError):  # the year 99999
+        return math.nan
 
 
 class RetryTransport(httpx.AsyncBaseTransport):
