@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -31,8 +31,9 @@ from provisioning.adapters.graph import (
 )
 from provisioning.adapters.http import ReadOnlyTransport
 from provisioning.adapters.overlay import OverlayStore
+from provisioning.adapters.run_lock import RunLock
 from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
-from provisioning.adapters.sqlite import SqliteStore
+from provisioning.adapters.sqlite import SoleWorker, SqliteStore
 from provisioning.config import (
     AzureIdentity,
     ClientCertificate,
@@ -99,6 +100,40 @@ class App:
     @property
     def writes(self) -> int:
         return self._target.writes
+
+    @asynccontextmanager
+    async def driving(self) -> AsyncIterator[Callable[[str], None]]:
+        """For the command line, whose process may be killed: while the block runs, no other process of this machine
+        runs cycles on the same state file. What a dead one left behind can be resumed at once, not when its lease has
+        run out. The block calls what it is given with the name of the driver. A state in Azure is not locked: there the
+        lease alone counts.
+        """
+        if not isinstance(self.settings.state, SqliteState):
+            yield lambda _: None
+            return
+        lock = RunLock(self.settings.state.path)
+        dead = lock.acquire()
+        try:
+            await self.end_lease_of(dead)
+            yield lock.leave_name
+        finally:
+            lock.release()
+
+    async def end_lease_of(self, driver: str) -> None:
+        """Lets the job's cycle be resumed at once, if this driver, which is dead, was the last to drive it."""
+        found = await self.engine.context.rows.progress()
+        if driver and found is not None and found[0].driver == driver:
+            await self.engine.end_lease_of_the_dead()
+
+    async def bury_the_dead(self) -> None:
+        """Where the operating system proves that nobody else works on this state file, the lease of a worker that was
+        killed ends now, not when it expires. From here on others see that this one lives.
+        """
+        if isinstance(self.settings.state, SqliteState):
+            sole = SoleWorker(self.settings.state.path)
+            self._opened.callback(sole.close)
+            if sole.alone:
+                await self.engine.end_lease_of_the_dead()
 
     async def close(self) -> None:
         await self._opened.aclose()

@@ -45,7 +45,7 @@ async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool
 
 def _show_answer(found: Answer, shell: Shell, *, write: bool) -> None:
     own = [entry for entry in found.entries if _key(entry) == found.object]
-    others = [entry for entry in found.entries if _key(entry) != found.object]
+    others = sorted((entry for entry in found.entries if _key(entry) != found.object), key=_urgency)
     for entry in own:
         shell.show(_tree(entry, write=write))
     if not own:
@@ -62,6 +62,12 @@ def _show_answer(found: Answer, shell: Shell, *, write: bool) -> None:
 def _key(entry: Entry) -> str:
     kind = {"User": "user", "Group": "group"}.get(entry["sourceIdentity"]["identityType"], "member")
     return f"{kind}:{entry['sourceIdentity']['id']}"
+
+
+def _urgency(entry: Entry) -> int:
+    """Failures before changes before what was left as it is."""
+    status = entry["provisioningStatusInfo"]["status"]
+    return 0 if status == "failure" else 2 if entry["provisioningAction"] == "other" else 1
 
 
 def _tree(entry: Entry, *, write: bool) -> Tree:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,11 +32,12 @@ async def opened(shell: Shell, *, dry_run: bool = False) -> AsyncIterator[App]:
 
 
 async def run(shell: Shell, approve: str | None, *, as_json: bool) -> Exit:
-    async with opened(shell) as app:
+    async with opened(shell) as app, app.driving() as leave_name:
         await reach_both(app)
         if approve is not None:
             await app.engine.approve(approve)
-        summary = await _cycle(app, shell, dry_run=False)
+        await app.bury_the_dead()
+        summary = await _run_cycle(app, shell, leave_name)
         if as_json:
             shell.print_json(summary.as_json())
         else:
@@ -52,7 +54,10 @@ async def plan(shell: Shell, out: Path | None, *, as_json: bool) -> Exit:
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; name a file in a folder that exists")
     async with opened(shell, dry_run=True) as app:
         await reach_both(app)
-        summary = await _cycle(app, shell, dry_run=True)
+        began = time.monotonic()
+        async with watching(app, shell) as watch:
+            progress = await run_cycle(app.engine, dry_run=True, watch=watch)
+        summary = await _summary(app, progress, time.monotonic() - began, planned=True)
         if summary.halted is not None:
             return complain(Unavailable(f"the plan is not complete: {summary.halted}"))
         if out is not None:
@@ -79,19 +84,37 @@ async def reach_both(app: App) -> None:
         await app.target.dictionary()
 
 
-async def _cycle(app: App, shell: Shell, *, dry_run: bool) -> Summary:
+async def _run_cycle(app: App, shell: Shell, leave_name: Callable[[str], None]) -> Summary:
+    """An interrupt ends the driver in good order, so that the next one need not wait for its lease to run out."""
     began = time.monotonic()
+    driver = ""
     async with watching(app, shell) as watch:
-        progress = await run_cycle(app.engine, dry_run=dry_run, watch=watch)
-    counts = await count(app.engine, progress) if dry_run else counts_of(progress.counts)
+
+        def seen(progress: Progress) -> None:
+            nonlocal driver
+            if progress.driver != driver:
+                driver = progress.driver
+                leave_name(driver)
+            watch(progress)
+
+        try:
+            progress = await run_cycle(app.engine, watch=seen)
+        except asyncio.CancelledError:
+            await app.end_lease_of(driver)
+            raise
+    return await _summary(app, progress, time.monotonic() - began, planned=False)
+
+
+async def _summary(app: App, progress: Progress, seconds: float, *, planned: bool) -> Summary:
+    counts = await count(app.engine, progress) if planned else counts_of(progress.counts)
     return Summary(
         cycle=progress.cycle,
         kind=progress.kind,
-        planned=dry_run,
+        planned=planned,
         counts=counts,
         graph_requests=app.graph_requests,
         servicenow_requests=app.servicenow_requests,
-        seconds=round(time.monotonic() - began, 3),
+        seconds=round(seconds, 3),
         held=progress.held,
         halted=in_one_line(progress.halted.message) if progress.halted else None,
         failures=await _failures(app, progress, counts),
