@@ -33,7 +33,7 @@ from provisioning.adapters.http import ReadOnlyTransport
 from provisioning.adapters.overlay import OverlayStore
 from provisioning.adapters.run_lock import RunLock
 from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
-from provisioning.adapters.sqlite import SoleWorker, SqliteStore
+from provisioning.adapters.sqlite import SqliteStore
 from provisioning.config import (
     AzureIdentity,
     ClientCertificate,
@@ -124,16 +124,6 @@ class App:
         found = await self.engine.context.rows.progress()
         if driver and found is not None and found[0].driver == driver:
             await self.engine.end_lease_of_the_dead()
-
-    async def bury_the_dead(self) -> None:
-        """Where the operating system proves that nobody else works on this state file, the lease of a worker that was
-        killed ends now, not when it expires. From here on others see that this one lives.
-        """
-        if isinstance(self.settings.state, SqliteState):
-            sole = SoleWorker(self.settings.state.path)
-            self._opened.callback(sole.close)
-            if sole.alone:
-                await self.engine.end_lease_of_the_dead()
 
     async def close(self) -> None:
         await self._opened.aclose()

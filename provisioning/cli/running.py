@@ -36,7 +36,6 @@ async def run(shell: Shell, approve: str | None, *, as_json: bool) -> Exit:
         await reach_both(app)
         if approve is not None:
             await app.engine.approve(approve)
-        await app.bury_the_dead()
         summary = await _run_cycle(app, shell, leave_name)
         if as_json:
             shell.print_json(summary.as_json())
