@@ -182,7 +182,8 @@ class Link(Struct, frozen=True, omit_defaults=True):
     that contains the object. `sys_id` is set before the record is created (`intended`), so that a lost reply or a
     killed process leaves nothing that cannot be found again. `written` holds the values last sent, `altered` what
     the instance made of those that it did not store as sent (cut, refused as a choice, dropped by an ACL): both
-    unchanged means that sending them again would change nothing.
+    unchanged means that sending them again would change nothing. `announce` is true from when the record is known
+    until the object is settled the next time: who waits for it may not have been called yet.
     """
 
     type: ObjectType
@@ -193,6 +194,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     match_value: str | None = None
     origin: Literal["created", "adopted"] | None = None
     intended: bool = False
+    announce: bool = False
     enabled: bool = False
     manager: str | None = None
     written: dict[str, str] = field(default_factory=dict)

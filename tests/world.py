@@ -56,6 +56,12 @@ class World:
     def run(self, awaitable):
         return self.runner.run(awaitable)
 
+    def way_to_graph(self) -> httpx.AsyncBaseTransport:
+        return httpx.ASGITransport(graph.create_app(self.directory))
+
+    def way_to_servicenow(self) -> httpx.AsyncBaseTransport:
+        return httpx.ASGITransport(servicenow.create_app(self.instance))
+
     def engine(self, *, dry_run: bool = False) -> Engine:
         """A new engine, as a new process would build it."""
         schema = default_schema()
@@ -63,7 +69,7 @@ class World:
             GraphSession(
                 "http://127.0.0.1/v1.0",
                 StaticToken(graph.ACCESS_TOKEN),
-                transport=httpx.ASGITransport(graph.create_app(self.directory)),
+                transport=self.way_to_graph(),
             ),
             service_principal_id=self.directory.service_principal_id,
             user_attributes=schema.user.source_properties,
@@ -78,7 +84,7 @@ class World:
                 client_secret=CLIENT_SECRET,
             ),
             dry_run=dry_run,
-            transport=httpx.ASGITransport(servicenow.create_app(self.instance)),
+            transport=self.way_to_servicenow(),
         )
         store = self.store
         if dry_run:
@@ -106,6 +112,20 @@ class World:
     def restart(self) -> None:
         """The process ends; the next cycle runs in a new one."""
         self._engine = None
+
+    def lose_state(self) -> None:
+        """The state store is lost; the next cycle starts with nothing."""
+        self.store = SqliteStore(":memory:")
+        self.restart()
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The log entries, newest first."""
+
+        async def read():
+            newest = self.engine().context.journal.newest(self.now(), limit=1000)
+            return [entry async for entry in newest]
+
+        return self.run(read())
 
     def account(self, upn: str) -> dict[str, str] | None:
         found = self.instance.find("sys_user", user_name=upn)

@@ -138,6 +138,8 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
             return replace(progress, generation=new, discard=old)
         case Act() if result.deferred:
             return replace(progress, later=_put_off(progress.later, step, result.deferred))
+        case Finish() if result.staged or result.decided:
+            return replace(progress, phase="decide memberships")
         case Finish():
             return replace(progress, finished=True)
         case _:

@@ -40,6 +40,7 @@ from provisioning.engine.progress import (
     Step,
     StepResult,
     Sweep,
+    Turn,
 )
 from provisioning.engine.reviewing import review_plan
 from provisioning.engine.tally import Tally
@@ -85,21 +86,29 @@ class Engine:
         """Takes the lease and begins a cycle, or goes on with the unfinished one. Raises `LeaseLost`.
 
         Nothing is sent and nothing is in flight when this returns; what was in flight when the last driver died is
-        given out again.
+        given out again. A dry run sends nothing, so it needs no lease and leaves an unfinished cycle alone.
         """
-        rows, now = self.context.rows, self.context.now()
+        rows, now, driver = self.context.rows, self.context.now(), str(uuid.uuid4())
         found = await rows.progress()
-        if found is not None and not found[0].finished:
+        if not dry_run:
+            if found is not None and found[0].at_rest:
+                await rows.release_lease(found[0].driver)  # it may have died before it could
+            await rows.take_lease(driver, now)
+        if found is not None and not found[0].finished and not dry_run:
             progress, etag = found
-            await rows.take_lease(progress.cycle, now)
             resumed = replace(
-                progress, todo=(*progress.steps, *progress.todo), steps=(), halted=None, failures=0, retry_at=0.0
+                progress,
+                driver=driver,
+                todo=(*progress.steps, *progress.todo),
+                steps=(),
+                halted=None,
+                failures=0,
+                retry_at=0.0,
             )
             await rows.save_progress(resumed, etag)
             logger.info("cycle resumed", extra={"job": self.context.job.id, "cycle": progress.cycle})
             return resumed
         cycle = str(uuid.uuid4())
-        await rows.take_lease(cycle, now)
         state = await rows.change_state(lambda known: replace(known, last_cycle=cycle, last_began=now))
         progress = begin(
             cycle,
@@ -109,13 +118,25 @@ class Engine:
             watermarks=state.watermarks,
             generation=state.generation,
         )
+        progress = replace(progress, driver=driver)
         await rows.save_progress(progress, found[1] if found else "")
         logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
         return progress
 
-    async def advance(self) -> Progress:
+    async def end_lease_of_the_dead(self) -> None:
+        """Lets a cycle be resumed before the lease of its driver expires. Only for a caller who can prove that the
+        driver is dead: a worker that lives and loses its lease stops, but what it has sent may still arrive.
+        """
+        found = await self.context.rows.progress()
+        if found is not None:
+            await self.context.rows.release_lease(found[0].driver)
+
+    async def advance(self, turn: Turn | None = None) -> Progress:
         """The next state of the cycle, from the stored results of the steps in flight. A step without a result counts
         as failed and is given out again.
+
+        `turn` is that of the progress the caller has worked on. Raises `LeaseLost` when another driver has resumed the
+        cycle since; a move that was made already (its reply was lost) is not made again.
         """
         rows = self.context.rows
         while True:
@@ -123,22 +144,27 @@ class Engine:
             if found is None:
                 raise ConfigError(f"job {self.context.job.id} has no cycle to advance; start one first")
             progress, etag = found
-            if progress.finished:
+            if turn is not None and progress.driver != turn.driver:
+                raise LeaseLost("another worker has resumed this cycle; this one sends nothing more")
+            if progress.finished or (turn is not None and progress.round != turn.round):
                 return progress
             reported = await rows.results(progress)
             unreported = Failure("InternalError", "a step ended without a result; it is done again")
             results = [result or StepResult(failure=unreported) for result in reported]
             following = advance(progress, results, self.context.now(), self.context.job.pace)
+            if following.at_rest:
+                await self._record_end(following)
             try:
                 await rows.save_progress(following, etag)
             except RowConflict:
                 continue
             await rows.drop_results(progress.cycle, progress.round, len(progress.steps))
-            if following.finished or following.halted is not None:
-                await self._close(following)
+            if following.at_rest:
+                await rows.release_lease(following.driver)
             return following
 
-    async def _close(self, progress: Progress) -> None:
+    async def _record_end(self, progress: Progress) -> None:
+        """Before the progress says so: a cycle that is at rest is never looked at again."""
         now = self.context.now()
         await self.context.rows.record_cycle(progress, now)
         failure = progress.halted.message if progress.halted else ""
@@ -151,7 +177,6 @@ class Engine:
                 held=progress.held,
             )
         )
-        await self.context.rows.release_lease(progress.cycle)
 
     async def run_step(self, progress: Progress, number: int) -> StepResult:
         """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what
@@ -165,10 +190,10 @@ class Engine:
     async def _attempt(self, step: Step, progress: Progress) -> StepResult:
         tally = Tally()
         try:
-            work = Work(
-                self.context, self.context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, progress.cycle
-            )
-            await self.context.rows.take_lease(progress.cycle, self.context.now())
+            holder = None if progress.dry_run else progress.driver
+            work = Work(self.context, self.context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, holder)
+            if holder is not None:
+                await self.context.rows.take_lease(holder, self.context.now())
             return await carry_out(work, step, progress)
         except ProvisioningError as error:
             failure = failure_of(error)
@@ -224,7 +249,14 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
 
 
 async def _finish(work: Work, progress: Progress) -> StepResult:
-    """Everything read is settled or stored elsewhere: the watermarks move. Counts are added once, by cycle id."""
+    """Everything read is settled or stored elsewhere: the watermarks move. Counts are added once, by cycle id.
+
+    Rows that a dead worker staged and never reported are found here: the cycle goes back to them.
+    """
+    if not progress.dry_run and (left := await work.plan.left()):
+        for row in left:
+            work.tally.add_row(row.pending)
+        return work.tally.result()
 
     def finished(state: JobState) -> JobState:
         managed = state.managed if state.counted == progress.cycle else add_managed(state, progress.counts)

@@ -105,20 +105,23 @@ class JobRows:
 
     async def take_lease(self, holder: str, now: float) -> None:
         """Raises `LeaseLost` while somebody else's lease lasts."""
-        lease, etag = await self._load("lease", Lease) or (Lease("", 0.0), "")
-        if lease.holder != holder and lease.until > now:
-            raise LeaseLost(
-                f"the job is held by {lease.holder or 'another worker'} for another {lease.until - now:.0f} s; "
-                "nothing was sent. Wait, or stop the other one"
-            )
-        if lease.holder == holder and lease.until - now > RENEW_BELOW:
+        while True:
+            lease, etag = await self._load("lease", Lease) or (Lease("", 0.0), "")
+            if lease.holder != holder and lease.until > now:
+                raise LeaseLost(
+                    f"the job is held by {lease.holder or 'another worker'} for another {lease.until - now:.0f} s; "
+                    "nothing was sent. Wait, or stop the other one"
+                )
+            if lease.holder == holder and lease.until - now > RENEW_BELOW:
+                return
+            try:
+                await self._save("lease", Lease(holder, now + LEASE_SECONDS), etag)
+            except RowConflict:
+                continue  # another worker, or another step of this one: the row tells
             return
-        try:
-            await self._save("lease", Lease(holder, now + LEASE_SECONDS), etag)
-        except RowConflict as conflict:
-            raise LeaseLost("another worker took the job at the same moment; nothing was sent") from conflict
 
     async def release_lease(self, holder: str) -> None:
+        """Gives the job back. Also for a holder that is known to be dead."""
         found = await self._load("lease", Lease)
         if found is not None and found[0].holder == holder:
             try:

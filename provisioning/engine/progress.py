@@ -144,12 +144,20 @@ class StepResult(Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
 
 
+class Turn(Struct, frozen=True):
+    """Whose move it is: a driver that resumes a cycle takes it from the one before, and each round has a number."""
+
+    driver: str
+    round: int
+
+
 class Progress(Struct, frozen=True, omit_defaults=True):
     """Where a cycle stands. Times are seconds since 1970.
 
     `todo` are steps not yet given out, `steps` those in flight, `later` the steps of the next wave. `bins` counts rows
     to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
-    the newest complete list of assignments, `discard` the one before it.
+    the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
+    the job's lease.
     """
 
     cycle: str
@@ -157,6 +165,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     began: float
     everyone: bool = False
     dry_run: bool = False
+    driver: str = ""
     phase: Phase = "begin"
     round: int = 0
     passes: int = 0
@@ -177,3 +186,12 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     halted: Failure | None = None
     held: str | None = None
     finished: bool = False
+
+    @property
+    def turn(self) -> Turn:
+        return Turn(self.driver, self.round)
+
+    @property
+    def at_rest(self) -> bool:
+        """True when nobody drives the cycle: it came to its end, or a person must act first."""
+        return self.finished or self.halted is not None

@@ -6,7 +6,7 @@ part may be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +26,7 @@ from provisioning.model import (
     Escrow,
     Fail,
     Link,
+    ObjectType,
     Pending,
     Refused,
     Remove,
@@ -57,8 +58,10 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     people = [item for item in items if item.link is not None]
     settled = [item for item in items if item.link is None]
     await _settle_edges(work, settled)
-    settled += await _settle_links(work, people)
+    linked, arrived = await _settle_links(work, people)
+    settled += linked
     await _remember_waiting(work, settled)
+    await _call_waiting(work, arrived | await _arrived_meanwhile(work, settled))
     await _remember_due(work, settled)
     at = work.context.now()
     occurrences = [(item, _occurrence(item, work.origin, at)) for item in settled]
@@ -72,11 +75,12 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     work.tally.done += len(settled)
 
 
-async def _settle_links(work: Work, items: Sequence[Settled]) -> list[Settled]:
-    """Saves the links; answers the items that are settled. An item whose link somebody else changed meanwhile stays
-    in the plan, to be observed and decided again.
+async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Settled], set[str]]:
+    """Saves the links; answers the items that are settled, and which objects have a record now that had none. An item
+    whose link somebody else changed meanwhile stays in the plan, to be observed and decided again.
     """
     at = work.context.now()
+    await _call_waiting(work, {item.link.id for item in items if item.link and item.link.announce})
     changes = [(item, _link_after(item, at)) for item in items]
     forgotten = [item.link for item, link in changes if link is None and item.link is not None]
     unwritten = [
@@ -97,7 +101,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> list[Settled]:
     results = await work.context.links.save([(link, item.etag) for item, link in kept if _is_kept(item, link)])
     outcomes = iter(results)
     settled = [item for item, link in changes if link is None]
-    arrived: list[str] = []
+    arrived: set[str] = set()
     conflicts: list[PlanRow] = taken
     for item, link in kept:
         result = next(outcomes) if _is_kept(item, link) else ""
@@ -106,13 +110,12 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> list[Settled]:
             continue
         settled.append(item)
         if link.linked and not (item.link and item.link.linked):
-            arrived.append(link.id)
+            arrived.add(link.id)
             work.tally.count(f"managed.{link.type}")
         elif item.link and item.link.linked and not link.linked:
             work.tally.count(f"managed.{link.type}", -1)
     await _decide_again(work, conflicts)
-    await _call_waiting(work, arrived)
-    return settled
+    return settled, arrived
 
 
 async def _decide_again(work: Work, rows: Sequence[PlanRow]) -> None:
@@ -132,7 +135,15 @@ def _link_after(item: Settled, at: float) -> Link | None:
     """The link as it is to be remembered, or None to forget it."""
     if item.link is None:
         return None
-    base = replace(item.link, grants=item.decision.grants, manager=item.decision.manager, escrow=None)
+    base = replace(item.link, grants=item.decision.grants, manager=item.decision.manager, escrow=None, announce=False)
+    link = _link_after_outcome(item, base, at)
+    if link is not None and link.linked and not item.link.linked:
+        return replace(link, announce=True)
+    return link
+
+
+def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
+    before = item.link.escrow if item.link else None
     match item.outcome:
         case Written(record=record):
             return _link_after_write(base, item.decision, record)
@@ -140,12 +151,12 @@ def _link_after(item: Settled, at: float) -> Link | None:
             if isinstance(item.decision.action, Create):  # nothing was created, so nothing is there to be found
                 generation = base.generation + (code == "Conflict")
                 base = replace(base, sys_id=None, intended=False, generation=generation)
-            return _escrowed(base, item.link.escrow, code, message, at)
+            return _escrowed(base, before, code, message, at)
         case Unsettled(reason=reason):
-            return _escrowed(base, item.link.escrow, "Timeout", reason, at)
+            return _escrowed(base, before, "Timeout", reason, at)
         case None if isinstance(item.decision.action, Fail):
             action = item.decision.action
-            return _escrowed(base, item.link.escrow, action.code, action.message, at)
+            return _escrowed(base, before, action.code, action.message, at)
         case None:
             return _link_after_skip(base, item.decision)
 
@@ -204,7 +215,19 @@ def _escrowed(link: Link, before: Escrow | None, code: str, message: str, at: fl
     return replace(link, escrow=Escrow(code, message, since, attempts, next_attempt=at))
 
 
-async def _call_waiting(work: Work, arrived: Sequence[str]) -> None:
+async def _arrived_meanwhile(work: Work, items: Sequence[Settled]) -> set[str]:
+    """Objects that got their record after it was decided to wait for them, and called before anybody waited."""
+    objects: set[tuple[ObjectType, str]] = {
+        ("group" if missing.attribute == "group" else "user", missing.wanted)
+        for item in items
+        for missing in item.decision.missing
+        if missing.table is None
+    }
+    links = await work.context.links.load(objects) if objects else {}
+    return {source_id for (_, source_id), known in links.items() if known.link.linked}
+
+
+async def _call_waiting(work: Work, arrived: Collection[str]) -> None:
     """Stages everything that waited for the objects that now have a record."""
     pairs = await work.context.waiting.arrived(arrived)
     staged: list[Pending] = []

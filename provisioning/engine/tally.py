@@ -8,7 +8,7 @@ from typing import Any
 from provisioning.engine.keys import add_counts, bin_of
 from provisioning.engine.plan import Bins
 from provisioning.engine.progress import StepResult
-from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Remove, Skip, Update
+from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Pending, Remove, Skip, Update
 from provisioning.rules.summary import Occurrence
 
 KINDS = {"user": "users", "group": "groups", "member": "memberships"}
@@ -35,6 +35,13 @@ class Tally:
 
     def add_decided(self, lane: Lane, object_key: str) -> None:
         self.decided = add_counts(self.decided, {lane: {bin_of(object_key): 1}})
+
+    def add_row(self, pending: Pending) -> None:
+        """A row of the plan that no step covers."""
+        if pending.decision is None:
+            self.add_staged({pending.lane: {bin_of(pending.object): 1}})
+        else:
+            self.add_decided(pending.lane, pending.object)
 
     def result(self) -> StepResult:
         return StepResult(

@@ -1,0 +1,281 @@
+"""A process that ends, or meets a fault, at a chosen effect: every commit of the state store and every request to
+Graph and ServiceNow is one effect, numbered from 1 in the order in which they happen.
+
+A `Mortal` world can be copied, so that a tenant is built once and one of its effects after the other is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from provisioning.adapters.servicenow.session import changes_nothing
+from provisioning.adapters.sqlite import SqliteStore
+from provisioning.errors import Unavailable
+from provisioning.rows import Operation, Row
+from tests.company import Company
+from tests.emulators import servicenow, tenant
+from tests.emulators.graph import Tenant
+from tests.emulators.servicenow import Instance
+from tests.faulty_store import Crash
+from tests.virtual_time import EPOCH, virtual_time
+from tests.world import World
+
+Kind = Literal["commit", "write", "read", "graph"]
+FAULTS: Mapping[Kind, Sequence[str]] = {
+    "commit": ("crash before", "crash after", "reply lost", "refused"),
+    "write": (
+        *("crash before", "crash after", "reply lost", "connection refused"),
+        *("503", "202", "429", "403 though done"),
+    ),
+    "read": ("crash before", "connection lost", "503", "429"),
+    "graph": ("crash before", "connection lost", "503", "429"),
+}
+"""A read that is repeated after a crash is the same as one that never happened, so there is no "crash after" it."""
+
+_SORRY = {"error": {"code": "sorry", "message": "not now", "detail": ""}}
+"""An error of either side, in its shape."""
+
+CRASHES = frozenset({"crash before", "crash after"})
+
+
+COMMITS_TO_BEGIN = 4
+"""The lease, given back and taken, the state and the progress."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    kind: Kind
+    what: str
+
+
+@dataclass
+class Fuse:
+    """Counts effects and does to one of them what it was told; then the process is dead, or goes on."""
+
+    seen: list[Effect] = field(default_factory=list)
+    number: int = 0
+    fault: str = ""
+    dead: bool = False
+
+    def set(self, number: int, fault: str) -> None:
+        self.seen.clear()
+        self.number, self.fault, self.dead = number, fault, False
+
+    def strike(self, kind: Kind, what: str) -> str:
+        """The fault that meets this effect, or nothing."""
+        self.breathe()
+        self.seen.append(Effect(kind, what))
+        if len(self.seen) != self.number:
+            return ""
+        if self.fault == "crash before":
+            self.die()
+        return self.fault
+
+    def breathe(self) -> None:
+        if self.dead:
+            raise Crash("the process has ended")
+
+    def die(self) -> None:
+        self.dead = True
+        raise Crash(f"the process ends at effect {self.number}: {self.fault}")
+
+
+class FusedStore:
+    def __init__(self, base: SqliteStore, fuse: Fuse) -> None:
+        self.base = base
+        self.fuse = fuse
+
+    async def get(self, table: str, partition: str, key: str) -> Row | None:
+        await self._travel()
+        return await self.base.get(table, partition, key)
+
+    async def get_many(self, table: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
+        await self._travel()
+        return await self.base.get_many(table, keys)
+
+    async def scan(self, table: str, partition: str, **limits: Any) -> Sequence[Row]:
+        await self._travel()
+        return await self.base.scan(table, partition, **limits)
+
+    async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
+        verbs = ", ".join(f"{type(operation).__name__} {operation.key}" for operation in operations[:2])
+        fault = self.fuse.strike("commit", f"{table}/{partition}: {len(operations)} x {verbs}")
+        if fault == "refused":
+            raise Unavailable("the state store did not take the commit")
+        await self._travel()
+        try:
+            etags = await self.base.commit(table, partition, operations)
+        finally:  # a conflict is a reply as well
+            if fault == "crash after":
+                self.fuse.die()
+            if fault == "reply lost":
+                raise Unavailable("the reply to a commit was lost")
+        await self._travel()
+        return etags
+
+    async def close(self) -> None:
+        await self.base.close()
+
+    async def _travel(self) -> None:
+        """Others are heard in between, as on a network."""
+        self.fuse.breathe()
+        await asyncio.sleep(0)
+        self.fuse.breathe()
+
+
+class FusedTransport(httpx.AsyncBaseTransport):
+    """`before` may prepare the other side for the fault; what it answers is called afterwards."""
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        fuse: Fuse,
+        kind: Callable[[httpx.Request], Kind],
+        before: Callable[[str], Callable[[], None]],
+    ) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._kind = kind
+        self._before = before
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        fault = self._fuse.strike(self._kind(request), f"{request.method} {request.url.path}")
+        match fault:
+            case "503":
+                return httpx.Response(503, json=_SORRY)
+            case "429":
+                return httpx.Response(429, json=_SORRY, headers={"Retry-After": "7"})
+            case "202":
+                return httpx.Response(202)
+            case "connection lost":
+                raise httpx.ReadError("the connection broke")
+            case "connection refused":
+                raise httpx.ConnectError("the connection was refused")
+        after = self._before(fault)
+        try:
+            response = await self._inner.handle_async_request(request)
+        finally:
+            after()
+        self._fuse.breathe()
+        if fault == "crash after":
+            self._fuse.die()
+        if fault == "reply lost":
+            raise httpx.ReadError("the reply was lost")
+        return response
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass
+class Mortal(World):
+    """A world whose process can be ended at any effect."""
+
+    company: Company = None  # type: ignore[assignment]
+    fuse: Fuse = field(default_factory=Fuse)
+
+    def __post_init__(self) -> None:
+        self.store = FusedStore(self.store, self.fuse)
+
+    def way_to_graph(self) -> httpx.AsyncBaseTransport:
+        return FusedTransport(super().way_to_graph(), self.fuse, lambda _: "graph", lambda _: _nothing)
+
+    def way_to_servicenow(self) -> httpx.AsyncBaseTransport:
+        return FusedTransport(super().way_to_servicenow(), self.fuse, _kind_of_call, self._deny)
+
+    def _deny(self, fault: str) -> Callable[[], None]:
+        if fault != "403 though done":
+            return _nothing
+        self.instance.faults.add("batch: * *", "denied_after_write", times=None)
+        return self.instance.faults.clear
+
+    def live(self) -> bool:
+        """One cycle, to its end or the process's; True when the process outlived it. A cycle that could not begin
+        because the state store did not answer counts as outlived: nothing was sent.
+        """
+        try:
+            self.cycle()
+        except Crash:
+            self.restart()
+            return False
+        except Unavailable:
+            assert all(effect.kind == "commit" for effect in self.fuse.seen)
+            assert len(self.fuse.seen) <= COMMITS_TO_BEGIN
+        except BaseExceptionGroup as group:
+            if group.split(Crash)[1] is not None:
+                raise
+            self.restart()
+            return False
+        return True
+
+    def bury(self) -> None:
+        """Somebody can prove that the process is dead, and does not wait for its lease to expire."""
+        self.restart()
+        self.run(self.engine().end_lease_of_the_dead())
+
+    def left(self) -> dict[str, int]:
+        """Rows of the state store that a settled job must not have."""
+        rows = self.store.base._connection.execute(
+            "SELECT table_name, count(*) FROM rows WHERE table_name IN ('plan', 'due', 'held') GROUP BY table_name"
+        )
+        return dict(rows.fetchall())
+
+    def settle(self, cycles: int = 5) -> list[str]:
+        """Runs cycles until one finishes and writes nothing, and no work is left; what is wrong then."""
+        for _ in range(cycles):
+            self.forget_counts()
+            progress = self.cycle()
+            self.pass_time(self.pace.interval)
+            if progress.finished and not self.writes() and not self.left():
+                return self.company.differences()
+        halted = progress.halted.message if progress.halted else ""
+        return [
+            f"not settled after {cycles} cycles: writes {self.writes()}, left {self.left()}, halted {halted!r}",
+            *self.company.differences(),
+        ]
+
+    @contextmanager
+    def copy(self) -> Iterator[Mortal]:
+        """The same world, apart from this one. Nothing may be under way."""
+        with virtual_time() as (runner, now, pass_time):
+            pass_time(self.now() - EPOCH)
+            memo = {id(self.now): now} | {id(table): table for table in self.instance.dictionary.values()}
+            directory, instance, company = copy.deepcopy((self.directory, self.instance, self.company), memo)
+            store = SqliteStore(":memory:")
+            self.store.base._connection.backup(store._connection)
+            settings = {
+                name: getattr(self, name)
+                for name in ("everyone", "hard_delete", "limits", "pace", "time_box", "scratch")
+            }
+            yield Mortal(runner, now, pass_time, directory, instance, store, **settings, company=company)
+
+
+def _kind_of_call(request: httpx.Request) -> Kind:
+    return "read" if changes_nothing(request) else "write"
+
+
+@contextmanager
+def mortal_world(**settings: Any) -> Iterator[Mortal]:
+    """An empty tenant, and an instance that knows departments and offices, and people of its own."""
+    with virtual_time() as (runner, now, pass_time):
+        directory = Tenant(clock=now, seed=1)
+        instance = Instance(clock=now, url="http://127.0.0.1")
+        servicenow.seed_instance(
+            instance,
+            departments=tenant.DEPARTMENTS,
+            locations=tuple(office.name for office in tenant.OFFICES),
+            companies=tenant.COMPANIES,
+            cost_centers=tenant.COST_CENTERS,
+        )
+        company = Company(directory, instance, everyone=settings.get("everyone", False))
+        store = SqliteStore(":memory:")
+        yield Mortal(runner, now, pass_time, directory, instance, store, Path(), company=company, **settings)
