@@ -14,9 +14,10 @@ ROOT = Path(__file__).parent.parent
 
 # A part is a module or package; what stands further down may be imported by what stands above, where it is listed.
 MAY_IMPORT = {
-    "function_app": {"app", "config", "engine", "model", "errors"},
+    "function_app": {"api", "app", "config", "engine", "model", "errors"},
     "provisioning.__main__": {"cli"},
     "provisioning.cli": {"app", "config", "engine", "rules", "schema", "model", "rows", "errors"},
+    "provisioning.api": {"engine", "rules", "schema", "model", "errors"},
     "provisioning.app": {"config", "engine", "adapters", "rules", "schema", "model", "rows", "errors"},
     "provisioning.config": {"forms", "errors"},
     "provisioning.forms": {"errors"},

@@ -1,0 +1,224 @@
+# The decorators of azure.functions carry no types:
+# mypy: disable-error-code="untyped-decorator"
+"""The Azure Functions app: triggers around the engine, and nothing that could be tested without Azure.
+
+    tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
+    cycle                the orchestrator; advance, run_step are its activities
+    start_job, get_job, provision_on_demand     the HTTP resources of Microsoft Graph's synchronization API
+    health               whether the app answers
+
+The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
+"""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import azure.durable_functions as df  # type: ignore[import-untyped]
+import azure.functions as func
+
+from provisioning.api.answers import Call, Refusal, Reply, not_found
+from provisioning.api.jobs import job_resource
+from provisioning.api.on_demand import asked_object, on_demand_answer
+from provisioning.config import Settings
+from provisioning.engine import orchestration
+from provisioning.engine.engine import Engine
+from provisioning.engine.on_demand import provision_on_demand as provision
+from provisioning.errors import ConfigError, LeaseLost, ObjectError, ProvisioningError, RowConflict, Throttled
+
+if TYPE_CHECKING:
+    from provisioning.app import App
+
+logger = logging.getLogger(__name__)
+
+JOB = "v1.0/servicePrincipals/{sp}/synchronization/jobs/{job}"
+BUSY = frozenset(
+    {
+        df.OrchestrationRuntimeStatus.Running,
+        df.OrchestrationRuntimeStatus.Pending,
+        df.OrchestrationRuntimeStatus.ContinuedAsNew,
+        df.OrchestrationRuntimeStatus.Suspended,
+    }
+)
+RUNNING = Refusal(
+    409, "Conflict", "A cycle of this job is running already; it goes on, and a second one is not needed."
+)
+
+app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+class Process:
+    """What a worker process builds once, when it is first needed, and keeps until it ends."""
+
+    def __init__(self) -> None:
+        self._app: App | None = None
+
+    def app(self) -> "App":
+        """Raises `ConfigError`: at each call, so that each answer says what is wrong."""
+        if self._app is None:
+            from provisioning.app import build_app  # noqa: PLC0415 - health and indexing do without the adapters
+
+            self._app = build_app(Settings.load(os.environ))
+        return self._app
+
+    def use(self, built: "App | None") -> None:
+        """For a process that has built its app itself."""
+        self._app = built
+
+
+process = Process()
+
+
+def engine() -> Engine:
+    return process.app().engine
+
+
+# --- Schedule and orchestration -----------------------------------------------------------------
+
+
+@app.function_name("tick")
+@app.timer_trigger(arg_name="timer", schedule="%PROVISIONING_SCHEDULE%", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def tick(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    if timer.past_due:
+        logger.info("tick is late")
+    if await is_busy(client) or not await engine().is_due():
+        return
+    try:
+        await start_cycle(client)
+    except (LeaseLost, RowConflict):
+        logger.info("job is held elsewhere", extra={"job": engine().context.job.id})
+
+
+@app.function_name("cycle")
+@app.orchestration_trigger(context_name="context")
+def cycle(context: df.DurableOrchestrationContext) -> orchestration.Moves:
+    return (yield from orchestration.orchestrate(context))
+
+
+@app.function_name("advance")
+@app.activity_trigger(input_name="turn")
+async def advance(turn: dict) -> dict:  # type: ignore[type-arg] # the worker refuses parameters of a class
+    return await orchestration.advance(engine(), turn)
+
+
+@app.function_name("run_step")
+@app.activity_trigger(input_name="order")
+async def run_step(order: dict) -> str:  # type: ignore[type-arg] # as above
+    return await orchestration.run_step(engine(), order)
+
+
+async def is_busy(client: df.DurableOrchestrationClient) -> bool:
+    """To be asked first: an instance that is started anew is silently replaced while it runs."""
+    status = await client.get_status(orchestration.instance_of(engine().context.job.id))
+    return status.runtime_status in BUSY
+
+
+async def start_cycle(client: df.DurableOrchestrationClient) -> None:
+    """Takes the job's lease first. Raises `LeaseLost` or `RowConflict` when somebody else was faster."""
+    running = engine()
+    progress = await running.begin_cycle()
+    instance = orchestration.instance_of(running.context.job.id)
+    try:
+        await client.start_new("cycle", instance, orchestration.order_of(progress))
+    except BaseException:
+        await running.context.rows.release_lease(progress.driver)  # nobody would drive it until the lease runs out
+        raise
+    logger.info("orchestration started", extra={"job": running.context.job.id, "cycle": progress.cycle})
+
+
+# --- HTTP ---------------------------------------------------------------------------------------
+
+
+@app.function_name("health")
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(request: func.HttpRequest) -> func.HttpResponse:
+    del request
+    return _response(Call().answer({"status": "ok"}))
+
+
+@app.function_name("get_job")
+@app.route(JOB, methods=["GET"])
+async def get_job(request: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        found = _job(request).engine.context
+        state, _ = await found.rows.state()
+        progress = await found.rows.progress()
+        cycles = await found.rows.cycles()
+        return job_resource(found.job.id, found.job.pace.interval, state, progress[0] if progress else None, cycles)
+
+    return await _answered(request, answer)
+
+
+@app.function_name("start_job")
+@app.route(f"{JOB}/start", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def start_job(request: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    async def answer() -> None:
+        _job(request)
+        if await is_busy(client):
+            raise already_running()
+        try:
+            await start_cycle(client)
+        except (LeaseLost, RowConflict) as held:
+            raise already_running() from held
+
+    return await _answered(request, answer)
+
+
+@app.function_name("provision_on_demand")
+@app.route(f"{JOB}/provisionOnDemand", methods=["POST"])
+async def provision_on_demand(request: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        found = await provision(_job(request).engine, asked_object(request.get_body()), write=True)
+        if not found.entries:
+            raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
+        return on_demand_answer(found.entries[0])
+
+    return await _answered(request, answer)
+
+
+def _job(request: func.HttpRequest) -> "App":
+    """The app, if it serves the job that the address names."""
+    sp, job = request.route_params.get("sp", ""), request.route_params.get("job", "")
+    found = process.app()
+    if sp.lower() != found.settings.service_principal_id.lower():
+        raise not_found(sp)
+    if job != found.settings.job_id:
+        raise not_found(job)
+    return found
+
+
+def already_running() -> Refusal:
+    return Refusal(409, "Conflict", "A cycle of this job is running already; it goes on, and no second one is started.")
+
+
+async def _answered(
+    request: func.HttpRequest, answer: Callable[[], Awaitable[dict[str, Any] | None]]
+) -> func.HttpResponse:
+    call = Call(request.headers.get("client-request-id", ""))
+    try:
+        reply = call.answer(await answer())
+    except Refusal as refusal:
+        reply = call.refuse(refusal)
+    except ObjectError as error:
+        reply = call.refuse(Refusal(404, "Request_ResourceNotFound", f"{error}: {error.way_out}"))
+    except ProvisioningError as error:
+        logger.exception("request failed", extra={"request": call.request_id})
+        reply = call.refuse(_refusal(error))
+    return _response(reply)
+
+
+def _refusal(error: ProvisioningError) -> Refusal:
+    match error:
+        case ConfigError():
+            return Refusal(500, "InvalidConfiguration", str(error))
+        case Throttled():
+            return Refusal(429, "TooManyRequests", str(error))
+        case _:
+            return Refusal(503, getattr(error, "code", "ServiceUnavailable"), str(error))
+
+
+def _response(reply: Reply) -> func.HttpResponse:
+    return func.HttpResponse(reply.body, status_code=reply.status, headers=dict(reply.headers))
