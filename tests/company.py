@@ -61,6 +61,8 @@ class Company:
     ids: dict[str, str] = field(default_factory=dict)
     foreign: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     adopted: set[tuple[str, str]] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    """Names of those whose removal waits for a person: their accounts stay as they are."""
 
     # What happens in the company
 
@@ -171,7 +173,10 @@ class Company:
         inside = [key for key in self.people if self.in_scope(key)]
         for key in inside:
             self.accounts.setdefault(key, dict.fromkeys([*COLUMNS.values(), "manager", "department", "location"], ""))
+        waiting = {self.ids[name] for name in self.held}
         for key, account in self.accounts.items():
+            if key in waiting:
+                continue
             if key not in inside:
                 account |= {"active": "false", "locked_out": "true"}
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ import httpx
 
 from provisioning.adapters.servicenow.session import changes_nothing
 from provisioning.adapters.sqlite import SqliteStore
+from provisioning.engine.engine import Engine
+from provisioning.engine.progress import Progress
 from provisioning.errors import Unavailable
 from provisioning.rows import Operation, Row
 from tests.company import Company
@@ -28,6 +30,8 @@ from tests.faulty_store import Crash
 from tests.virtual_time import EPOCH, virtual_time
 from tests.world import World
 
+Hand = Callable[[Engine, Progress], Awaitable[None]]
+"""Carries out the steps in flight, in one way or another."""
 Kind = Literal["commit", "write", "read", "graph"]
 FAULTS: Mapping[Kind, Sequence[str]] = {
     "commit": ("crash before", "crash after", "reply lost", "refused"),
@@ -176,6 +180,18 @@ def _nothing() -> None:
     return
 
 
+@contextmanager
+def mortality() -> Iterator[None]:
+    """Within it a process may end."""
+    try:
+        yield
+    except Crash:
+        return
+    except BaseExceptionGroup as group:
+        if group.split(Crash)[1] is not None:
+            raise
+
+
 @dataclass
 class Mortal(World):
     """A world whose process can be ended at any effect."""
@@ -202,20 +218,31 @@ class Mortal(World):
         """One cycle, to its end or the process's; True when the process outlived it. A cycle that could not begin
         because the state store did not answer counts as outlived: nothing was sent.
         """
-        try:
-            self.cycle()
-        except Crash:
-            self.restart()
-            return False
-        except Unavailable:
-            assert all(effect.kind == "commit" for effect in self.fuse.seen)
-            assert len(self.fuse.seen) <= COMMITS_TO_BEGIN
-        except BaseExceptionGroup as group:
-            if group.split(Crash)[1] is not None:
-                raise
-            self.restart()
-            return False
-        return True
+        with mortality():
+            try:
+                self.cycle()
+            except Unavailable:
+                assert all(effect.kind == "commit" for effect in self.fuse.seen)
+                assert len(self.fuse.seen) <= COMMITS_TO_BEGIN
+            return True
+        self.restart()
+        return False
+
+    def by_hand(self, engine: Engine, hand: Hand) -> Progress:
+        """One cycle, driven step by step in the way of `hand`."""
+
+        async def drive() -> Progress:
+            progress = await engine.begin_cycle()
+            while True:
+                progress = await engine.advance(progress.turn)
+                if progress.at_rest:
+                    return progress
+                if not progress.steps:
+                    await asyncio.sleep(progress.retry_at - self.now())
+                    continue
+                await hand(engine, progress)
+
+        return self.run(drive())
 
     def bury(self) -> None:
         """Somebody can prove that the process is dead, and does not wait for its lease to expire."""
@@ -225,17 +252,20 @@ class Mortal(World):
     def left(self) -> dict[str, int]:
         """Rows of the state store that a settled job must not have."""
         rows = self.store.base._connection.execute(
-            "SELECT table_name, count(*) FROM rows WHERE table_name IN ('plan', 'due', 'held') GROUP BY table_name"
+            "SELECT table_name, count(*) FROM rows WHERE table_name IN ('due', 'held') "
+            "OR table_name = 'plan' AND partition LIKE 'job|cycle|%' GROUP BY table_name"
         )
         return dict(rows.fetchall())
 
-    def settle(self, cycles: int = 5) -> list[str]:
-        """Runs cycles until one finishes and writes nothing, and no work is left; what is wrong then."""
+    def settle(self, cycles: int = 5, *, held: int = 0) -> list[str]:
+        """Runs cycles until one finishes and writes nothing, and no work is left but removals that are held; what is
+        wrong then.
+        """
         for _ in range(cycles):
             self.forget_counts()
             progress = self.cycle()
             self.pass_time(self.pace.interval)
-            if progress.finished and not self.writes() and not self.left():
+            if progress.finished and not self.writes() and self.left() == ({"held": held} if held else {}):
                 return self.company.differences()
         halted = progress.halted.message if progress.halted else ""
         return [

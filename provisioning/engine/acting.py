@@ -17,7 +17,7 @@ from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
-from provisioning.engine.settling import Settled, settle
+from provisioning.engine.settling import Settled, decide_again, settle
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
 from provisioning.model import (
@@ -168,7 +168,7 @@ async def _run_batches(
             batch = batches[position]
             position += 1
             if work.holder is not None:
-                await context.rows.take_lease(work.holder, context.now())
+                await context.rows.renew_lease(work.holder, context.now())
             await _run_batch(work, batch)
 
     runs = (run() for _ in range(min(slots, len(batches))))
@@ -226,8 +226,7 @@ async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
             again.append(ready.row)
         else:
             intended.append(Ready(ready.row, ready.decision, intent, result))
-    for row in await work.plan.record([(row, replace(row.pending, decision=None)) for row in again]):
-        work.tally.add_staged({row.pending.lane: {row.key.split("|")[1]: 1}})
+    await decide_again(work, again)
     return intended
 
 

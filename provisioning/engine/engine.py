@@ -124,12 +124,10 @@ class Engine:
         return progress
 
     async def end_lease_of_the_dead(self) -> None:
-        """Lets a cycle be resumed before the lease of its driver expires. Only for a caller who can prove that the
-        driver is dead: a worker that lives and loses its lease stops, but what it has sent may still arrive.
+        """Lets a cycle be begun or resumed before the lease of its driver expires. Only for a caller who can prove that
+        no worker of this job lives: one that loses its lease stops, but what it has sent may still arrive.
         """
-        found = await self.context.rows.progress()
-        if found is not None:
-            await self.context.rows.release_lease(found[0].driver)
+        await self.context.rows.end_lease()
 
     async def advance(self, turn: Turn | None = None) -> Progress:
         """The next state of the cycle, from the stored results of the steps in flight. A step without a result counts
@@ -193,7 +191,7 @@ class Engine:
             holder = None if progress.dry_run else progress.driver
             work = Work(self.context, self.context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, holder)
             if holder is not None:
-                await self.context.rows.take_lease(holder, self.context.now())
+                await self.context.rows.renew_lease(holder, self.context.now())
             return await carry_out(work, step, progress)
         except ProvisioningError as error:
             failure = failure_of(error)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
@@ -104,7 +105,7 @@ class JobRows:
         return [dict(row.data) for row in await self._store.scan(CYCLE, self.job, limit=limit)]
 
     async def take_lease(self, holder: str, now: float) -> None:
-        """Raises `LeaseLost` while somebody else's lease lasts."""
+        """For who begins or resumes a cycle. Raises `LeaseLost` while somebody else's lease lasts."""
         while True:
             lease, etag = await self._load("lease", Lease) or (Lease("", 0.0), "")
             if lease.holder != holder and lease.until > now:
@@ -112,22 +113,47 @@ class JobRows:
                     f"the job is held by {lease.holder or 'another worker'} for another {lease.until - now:.0f} s; "
                     "nothing was sent. Wait, or stop the other one"
                 )
-            if lease.holder == holder and lease.until - now > RENEW_BELOW:
+            try:
+                await self._save("lease", Lease(holder, now + LEASE_SECONDS), etag)
+            except RowConflict:
+                continue  # another worker was faster: the row tells
+            return
+
+    async def renew_lease(self, holder: str, now: float) -> None:
+        """For who drives a cycle. Raises `LeaseLost` when the lease was given back, ended, or taken by another one; one
+        that ran out and that nobody took goes on.
+        """
+        while True:
+            lease, etag = await self._load("lease", Lease) or (Lease("", 0.0), "")
+            if lease.holder != holder or not lease.until:
+                raise LeaseLost(
+                    f"the job is held by {lease.holder or 'nobody'}, not by {holder} any more: another worker took it "
+                    "over, or the cycle ended. This worker sends nothing more"
+                )
+            if lease.until - now > RENEW_BELOW:
                 return
             try:
                 await self._save("lease", Lease(holder, now + LEASE_SECONDS), etag)
             except RowConflict:
-                continue  # another worker, or another step of this one: the row tells
+                continue  # another step of the same driver, or another worker: the row tells
             return
 
     async def release_lease(self, holder: str) -> None:
-        """Gives the job back. Also for a holder that is known to be dead."""
         found = await self._load("lease", Lease)
         if found is not None and found[0].holder == holder:
-            try:
-                await self._save("lease", Lease(holder, 0.0), found[1])
-            except RowConflict:
-                return  # somebody renewed or took it meanwhile: it is not ours to give back
+            await self._end(*found)
+
+    async def end_lease(self) -> None:
+        """Whoever holds it."""
+        found = await self._load("lease", Lease)
+        if found is not None:
+            await self._end(*found)
+
+    async def _end(self, lease: Lease, etag: str) -> None:
+        try:
+            await self._save("lease", replace(lease, until=0.0), etag)
+        except RowConflict:
+            return  # somebody renewed or took it meanwhile: it is not ours to give back
 
     async def change_state(self, change: Callable[[JobState], JobState]) -> JobState:
         """Applies a change to the newest state, again if somebody else was faster."""

@@ -49,12 +49,19 @@ def merge(old: Pending, new: Pending) -> Pending:
         gone=gone,
         grants={**old.grants, **new.grants},
         refresh=old.refresh or new.refresh,
-        unproven=new.unproven if new.lane == "memberships" else old.unproven or new.unproven,
+        unproven=_is_unproven(old, new),
         expand=old.expand or new.expand,
         decision=None,
         decided_at=0.0,
         link_etag="",
     )
+
+
+def _is_unproven(old: Pending, new: Pending) -> bool:
+    """A user or group is looked at again if either asks for it. Of a membership's end one proof is enough."""
+    if not new.object.startswith("member:"):
+        return old.unproven or new.unproven
+    return new.withdrawn and new.unproven and (old.unproven or not old.withdrawn)
 
 
 class Plan:

@@ -114,14 +114,18 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
             work.tally.count(f"managed.{link.type}")
         elif item.link and item.link.linked and not link.linked:
             work.tally.count(f"managed.{link.type}", -1)
-    await _decide_again(work, conflicts)
+    await decide_again(work, conflicts)
     return settled, arrived
 
 
-async def _decide_again(work: Work, rows: Sequence[PlanRow]) -> None:
-    undecided = [(row, replace(row.pending, decision=None)) for row in rows]
-    for row in await work.plan.record(undecided):
-        work.tally.add_staged({row.pending.lane: {row.key.split("|")[1]: 1}})
+async def decide_again(work: Work, rows: Sequence[PlanRow]) -> None:
+    """Sends rows back to be observed and decided. One that has no decision stays as it is: whoever was faster may be
+    about to settle it.
+    """
+    decided = [(row, replace(row.pending, decision=None)) for row in rows if row.pending.decision is not None]
+    undecided = [row for row in rows if row.pending.decision is None]
+    for row in (*undecided, *await work.plan.record(decided)):
+        work.tally.add_row(row.pending)
 
 
 def _is_kept(item: Settled, link: Link) -> bool:
