@@ -57,8 +57,9 @@ async def act_range(work: Work, step: Act) -> Act | None:
     limit = work.context.job.pace.chunk
     rows = await work.plan.rows(step.lane, step.first, step.last, after=step.after, limit=limit)
     known = await _known(work, rows)
-    stale = [row for row in rows if _is_stale(work, row, known)]
-    fresh = [row for row in rows if not _is_stale(work, row, known)]
+    adopted = await _awaiting_adopted(work, rows)
+    stale = [row for row in rows if row.key in adopted or _is_stale(work, row, known)]
+    fresh = [row for row in rows if row.key not in adopted and not _is_stale(work, row, known)]
     if stale:
         renewed = await decide_rows(work, stale)
         fresh = sorted([*fresh, *(row for row in renewed if row.pending.lane == step.lane)], key=lambda row: row.key)
@@ -81,6 +82,27 @@ def _is_stale(work: Work, row: PlanRow, known: Mapping[str, Known]) -> bool:
     return found is not None and found.etag != pending.link_etag
 
 
+async def _awaiting_adopted(work: Work, rows: Sequence[PlanRow]) -> set[str]:
+    """Memberships that were decided before their user or group was found in ServiceNow: those may exist already. What
+    we created in this cycle has no memberships yet.
+    """
+    ends_of = {
+        row.key: [_awaited(column, source_id) for column, source_id in row.pending.decision.awaits.items()]
+        for row in rows
+        if row.pending.decision is not None and row.pending.object.startswith("member:") and row.pending.decision.awaits
+    }
+    links = await work.context.links.load({end for ends in ends_of.values() for end in ends}) if ends_of else {}
+    return {
+        key
+        for key, ends in ends_of.items()
+        if all(links[end].link.linked and links[end].link.origin == "adopted" for end in ends)
+    }
+
+
+def _awaited(column: str, source_id: str) -> tuple[ObjectType, str]:
+    return ("group" if column == "group" else "user", source_id)
+
+
 async def _known(work: Work, rows: Sequence[PlanRow]) -> dict[str, Known]:
     objects: dict[str, tuple[ObjectType, str]] = {
         row.pending.object: identity(row.pending.object) for row in rows if not row.pending.object.startswith("member:")
@@ -99,8 +121,8 @@ async def _resolve_awaited(
     """Fills in references to objects that this plan creates. A row that still waits for one is left for the next wave;
     once no wave gets further (managers in a circle) it is written without, and the reference follows later.
     """
-    awaited: set[tuple[ObjectType, str]] = {
-        ("group" if column == "group" else "user", source_id)
+    awaited = {
+        _awaited(column, source_id)
         for row in rows
         if row.pending.decision
         for column, source_id in row.pending.decision.awaits.items()
@@ -119,7 +141,7 @@ async def _resolve_awaited(
         missing: list[Missing] = []
         deferred = False
         for column, source_id in decision.awaits.items():
-            obj: tuple[ObjectType, str] = ("group" if column == "group" else "user", source_id)
+            obj = _awaited(column, source_id)
             link = links[obj].link
             if link.linked and link.sys_id:
                 fields[column] = link.sys_id

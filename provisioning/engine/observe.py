@@ -174,11 +174,15 @@ def _evaluate(context: Context, draft: Draft, mapping: ObjectMapping, columns: C
         return
     try:
         desired = evaluate(draft.source, mapping, columns)
-        if reason := context.target.refusal(desired.match_value):
-            raise ObjectError("InvalidAttributeValue", reason, "change the source value or match on another attribute")
-        draft.desired = desired
     except ObjectError as error:
         draft.error = error
+        return
+    reason = context.target.refusal(desired.match_value)
+    if reason is None:
+        draft.desired = desired
+    else:
+        way_out = "change the source value, or match on another attribute"
+        draft.error = ObjectError("InvalidAttributeValue", reason, way_out)
 
 
 async def _read_records(context: Context, drafts: Sequence[Draft], mapping: ObjectMapping, columns: Columns) -> None:
