@@ -29,6 +29,7 @@ class Person:
     enabled: bool = True
     direct: bool = False
     deleted: bool = False
+    purged: bool = False
     manager: str | None = None
 
     @property
@@ -54,6 +55,7 @@ class Company:
     directory: Tenant
     instance: Instance
     everyone: bool = False
+    hard_delete: str = "disable"
     people: dict[str, Person] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -107,7 +109,7 @@ class Company:
     def purge(self, name: str) -> None:
         gone = self.ids[name]
         self.directory.purge_user(gone)
-        self.people[gone].deleted = True
+        self.people[gone].deleted = self.people[gone].purged = True
         for person in self.people.values():
             if person.manager == gone:
                 person.manager = None
@@ -173,6 +175,8 @@ class Company:
         inside = [key for key in self.people if self.in_scope(key)]
         for key in inside:
             self.accounts.setdefault(key, dict.fromkeys([*COLUMNS.values(), "manager", "department", "location"], ""))
+        if self.hard_delete == "delete":
+            self._delete_purged()
         waiting = {self.ids[name] for name in self.held}
         for key, account in self.accounts.items():
             if key in waiting:
@@ -195,6 +199,14 @@ class Company:
                 known = self.records.setdefault(key, {"name": "", "description": ""})
                 known["name"] = group.attributes["displayName"]
                 known["description"] = group.attributes.get("description") or known["description"]
+
+    def _delete_purged(self) -> None:
+        """ServiceNow empties every reference to a record that is deleted."""
+        gone = {key for key, person in self.people.items() if person.purged}
+        self.accounts = {key: account for key, account in self.accounts.items() if key not in gone}
+        for account in self.accounts.values():
+            if account["manager"] in gone:
+                account["manager"] = ""
 
     def differences(self) -> list[str]:
         """What ServiceNow holds otherwise than it must; empty when all is well."""

@@ -306,6 +306,7 @@ def mortal_world(**settings: Any) -> Iterator[Mortal]:
             companies=tenant.COMPANIES,
             cost_centers=tenant.COST_CENTERS,
         )
-        company = Company(directory, instance, everyone=settings.get("everyone", False))
+        rules = {name: settings[name] for name in ("everyone", "hard_delete") if name in settings}
+        company = Company(directory, instance, **rules)
         store = SqliteStore(":memory:")
         yield Mortal(runner, now, pass_time, directory, instance, store, Path(), company=company, **settings)

@@ -82,17 +82,40 @@ def returns(company: Company) -> None:
     company.change("lou", jobTitle="Porter")
 
 
+def names(company: Company) -> None:
+    """Who is renamed leaves a name to others, one after the other and to somebody new."""
+    company.change("ada", surname="King", userPrincipalName=f"ada.king@{DOMAIN}", mail=f"ada.king@{DOMAIN}")
+    company.hire("ada the second", userPrincipalName=f"ada@{DOMAIN}", mail=f"ada@{DOMAIN}")
+    company.change("cy", userPrincipalName=f"cyrus@{DOMAIN}")
+    company.change("dee", userPrincipalName=f"cy@{DOMAIN}")
+    company.rename_group("Engineers", displayName="Makers")
+    company.found("another Engineers", "dee", displayName="Engineers")
+
+
+def purges(company: Company) -> None:
+    """Who is gone for good is deleted in ServiceNow, and leaves a name to somebody new."""
+    company.purge("pat")
+    company.delete("ada")
+    company.purge("ada")
+    company.hire("ada the second", userPrincipalName=f"ada@{DOMAIN}", manager="zoe")
+    company.join("Support", "ada the second")
+    company.delete("kim")
+
+
 STORIES: dict[str, tuple[Callable[[Company], None], ...]] = {
     "the first load": (),
     "a day of changes": (changes,),
     "a day of returns": (changes, returns),
+    "a day of names": (names,),
+    "a day of purges": (purges,),
 }
+SETTINGS = {"a day of purges": {"hard_delete": "delete"}}
 
 
 @cache
 def _kept(story: str, *, everyone: bool) -> tuple[object, Mortal]:
     """The world on the eve of a story's last day; kept open for as long as the tests run."""
-    manager = mortal_world(everyone=everyone)
+    manager = mortal_world(everyone=everyone, **SETTINGS.get(story, {}))
     world = manager.__enter__()
     small_company(world)
     for day in STORIES[story]:

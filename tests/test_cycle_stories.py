@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provisioning.engine.cycle import Pace
+from provisioning.engine.on_demand import provision_on_demand
 from provisioning.rules.review import Limits
 from tests.emulators.graph.behaviour import EmptyList, ExpireDelta
 from tests.world import small_world
@@ -557,6 +558,56 @@ def test_a_dry_run_counts_what_a_run_would_do_and_changes_neither_side_nor_state
         for kind in ("users", "groups", "memberships"):
             assert planned.counts[f"planned {kind}.created"] == done.counts[f"{kind}.created"]
         assert done.kind == "initial"
+
+
+def test_narrowing_the_scope_from_all_to_assigned_disables_those_without_an_assignment(everyone):
+    ada, bob = hire(everyone, "ada"), hire(everyone, "bob", assigned=False)
+    everyone.cycle()
+    assert (state(everyone, "ada"), state(everyone, "bob")) == (ACTIVE, ACTIVE)
+    everyone.everyone = False
+    everyone.restart()
+    progress = everyone.cycle()
+    assert progress.kind == "initial"
+    assert (state(everyone, "ada"), state(everyone, "bob")) == (ACTIVE, DISABLED)
+    assert ada != bob
+
+
+def test_a_disablement_that_a_field_acl_drops_is_a_failure_and_is_tried_again(world):
+    ada = hire(world, "ada")
+    hire(world, "bob")
+    world.cycle()
+    world.instance.access.unwritable["sys_user"] = {"active", "locked_out"}
+    world.directory.unassign_principal(ada)
+    progress = world.cycle()
+    assert progress.counts["users.failed"] == 1
+    assert state(world, "ada") == ACTIVE
+    world.instance.access.unwritable.clear()
+    world.cycle()
+    assert state(world, "ada") == DISABLED
+
+
+def test_every_row_of_a_doubled_membership_is_removed(world):
+    ada = hire(world, "ada")
+    group = group_of(world, "Engineers", ada)
+    world.cycle()
+    (row,) = world.instance.find("sys_user_grmember", user=account(world, "ada")["sys_id"])
+    world.instance.insert("sys_user_grmember", {"group": row["group"], "user": row["user"]})
+    world.directory.remove_member(group, ada)
+    world.cycle()
+    assert world.members("Engineers") == set()
+
+
+def test_a_group_run_on_demand_is_in_scope_by_its_own_assignment(world):
+    ada = hire(world, "ada", assigned=False)
+    group = group_of(world, "Engineers", ada)
+    answer = world.run(provision_on_demand(world.engine(), "Engineers", write=True))
+    assert answer.object == f"group:{group}"
+    scoping = next(s for s in answer.entries[0]["provisioningSteps"] if s["provisioningStepType"] == "scoping")
+    assert "1 direct, 0 through groups" in scoping["details"]["ScopeEvaluationResult"]
+    assert world.members("Engineers") == {f"ada@{DOMAIN}"}
+    world.forget_counts()
+    world.cycle()
+    assert world.writes() == {}
 
 
 def test_requests_of_a_load_are_the_fewest_possible(tmp_path):

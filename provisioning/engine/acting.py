@@ -30,10 +30,13 @@ from provisioning.model import (
     Missing,
     ObjectType,
     PatchRecord,
+    Refused,
     Remove,
     Skip,
     Update,
     Write,
+    WriteOutcome,
+    Written,
     group_key,
     user_key,
 )
@@ -209,25 +212,51 @@ async def _run_batch(work: Work, batch: Sequence[Ready]) -> None:
         "group": work.context.job.schema.group.table,
         "member": MEMBERSHIPS,
     }
-    writes = [_write(ready.decision, tables[ready.decision.object.split(":", 1)[0]]) for ready in intended]
-    outcomes = await work.context.target.write(writes)
-    items = [
-        Settled(ready.row, ready.decision, outcomes[ready.decision.object], ready.link, ready.etag)
-        for ready in intended
-    ]
+    writes = {
+        ready.row.key: _writes(ready.decision, tables[ready.decision.object.split(":", 1)[0]]) for ready in intended
+    }
+    outcomes = await work.context.target.write([write for some in writes.values() for write in some])
+    items = []
+    for ready in intended:
+        outcome = _together([outcomes[write.key] for write in writes[ready.row.key]])
+        items.append(Settled(ready.row, ready.decision, _effect(ready.decision, outcome), ready.link, ready.etag))
     await settle(work, items)
 
 
-def _write(decision: Decision, table: str) -> Write:
+def _writes(decision: Decision, table: str) -> list[Write]:
+    """One write, except for a membership that ServiceNow holds several times: all its rows go, or it would last."""
     match decision.action:
         case Create(sys_id=sys_id, fields=fields):
-            return InsertRecord(decision.object, table, sys_id, fields)
+            return [InsertRecord(decision.object, table, sys_id, fields)]
         case Update(sys_id=sys_id, fields=fields) | Disable(sys_id=sys_id, fields=fields):
-            return PatchRecord(decision.object, table, sys_id, fields)
+            return [PatchRecord(decision.object, table, sys_id, fields)]
         case Remove(sys_id=sys_id):
-            return DeleteRecord(decision.object, table, sys_id)
+            found = decision.match.sys_ids if table == MEMBERSHIPS and decision.match else ()
+            rows = dict.fromkeys([sys_id, *found])
+            return [DeleteRecord(f"{decision.object}#{number}", table, row) for number, row in enumerate(rows)]
         case action:
             raise TypeError(f"{type(action).__name__} is not written")
+
+
+def _together(outcomes: Sequence[WriteOutcome]) -> WriteOutcome:
+    """The outcome of an object's writes: carried out only when all of them were."""
+    return next((outcome for outcome in outcomes if not isinstance(outcome, Written)), outcomes[0])
+
+
+def _effect(decision: Decision, outcome: WriteOutcome) -> WriteOutcome:
+    """A disablement that the instance accepted and dropped (a field ACL: 200, value unchanged) is a failure: the
+    leaver is still in.
+    """
+    match decision.action, outcome:
+        case Disable(fields=fields), Written(record=record):
+            left = [name for name, value in fields.items() if record.get(name, value) != value]
+            if left:
+                return Refused(
+                    "InsufficientRights",
+                    f"ServiceNow answered success and left {' and '.join(left)} as it was: the account is not disabled",
+                    f"let the integration user write {' and '.join(left)} of sys_user (a field ACL forbids it)",
+                )
+    return outcome
 
 
 async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
@@ -258,7 +287,7 @@ def _intent(ready: Ready) -> Link:
     match decision.action:
         case Create(sys_id=sys_id, generation=generation):
             return replace(link, sys_id=sys_id, generation=generation, match_value=value, intended=True)
-        case Update(sys_id=sys_id) if not link.linked:
+        case Update(sys_id=sys_id) if not link.linked or link.sys_id != sys_id:
             return replace(link, sys_id=sys_id, match_value=value, origin="adopted", intended=True)
         case _:
             return link

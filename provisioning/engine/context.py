@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import msgspec
+
 from provisioning.engine.cycle import Pace
 from provisioning.engine.due import Due, Held
 from provisioning.engine.edges import Edges, Waiting
 from provisioning.engine.jobs import JobRows
 from provisioning.engine.journal import Journal
+from provisioning.engine.keys import digest
 from provisioning.engine.links import Links
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Source, Store, Target
@@ -32,6 +35,11 @@ class Job:
     policy: Policy = field(default_factory=Policy)
     limits: Limits = field(default_factory=Limits)
     pace: Pace = field(default_factory=Pace)
+
+    @cached_property
+    def configuration(self) -> str:
+        """Changes with the mappings and the scope: every link is then evaluated again."""
+        return digest(msgspec.json.encode([self.schema, self.policy], order="deterministic").decode())[:16]
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,8 @@ async def _keep(work: Work, rows: Sequence[tuple[PlanRow, Pending]]) -> list[Pla
         decision = row.pending.decision
         if decision is not None:
             work.tally.add_decided(row.pending.lane, row.pending.object)
-            work.tally.count(f"planned {kind_of(decision)}.{tense(decision.action)}")
+            if not isinstance(decision.action, Update) or decision.action.fields:  # else only a reference is open
+                work.tally.count(f"planned {kind_of(decision)}.{tense(decision.action)}")
     return kept
 
 

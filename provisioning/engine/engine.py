@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -25,6 +24,7 @@ from provisioning.engine.context import Context
 from provisioning.engine.cycle import advance, begin
 from provisioning.engine.deciding import decide_range
 from provisioning.engine.jobs import Approval, JobState
+from provisioning.engine.managed import add_managed, count_managed
 from provisioning.engine.progress import (
     Act,
     CompareAssignments,
@@ -99,6 +99,7 @@ class Engine:
             resumed = replace(
                 progress,
                 driver=driver,
+                disturbed=progress.disturbed or bool(progress.steps),
                 todo=(*progress.steps, *progress.todo),
                 steps=(),
                 halted=None,
@@ -115,10 +116,10 @@ class Engine:
             now,
             everyone=self.context.job.policy.everyone,
             dry_run=dry_run,
-            watermarks=state.watermarks,
+            watermarks=state.watermarks if state.configuration == self.context.job.configuration else {},
             generation=state.generation,
         )
-        progress = replace(progress, driver=driver)
+        progress = replace(progress, driver=driver, configuration=self.context.job.configuration)
         await rows.save_progress(progress, found[1] if found else "")
         logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
         return progress
@@ -149,6 +150,11 @@ class Engine:
             reported = await rows.results(progress)
             unreported = Failure("InternalError", "a step ended without a result; it is done again")
             results = [result or StepResult(failure=unreported) for result in reported]
+            interrupted = any(
+                result.failure is not None and isinstance(step, Decide | Act)
+                for step, result in zip(progress.steps, results, strict=True)
+            )
+            progress = replace(progress, disturbed=progress.disturbed or interrupted)
             following = advance(progress, results, self.context.now(), self.context.job.pace)
             if following.at_rest:
                 await self._record_end(following)
@@ -255,14 +261,17 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         for row in left:
             work.tally.add_row(row.pending)
         return work.tally.result()
+    recount = await count_managed(work.context) if progress.disturbed else None
 
     def finished(state: JobState) -> JobState:
-        managed = state.managed if state.counted == progress.cycle else add_managed(state, progress.counts)
+        managed = state.managed if state.counted == progress.cycle else add_managed(state.managed, progress.counts)
+        managed = managed if recount is None else recount
         approval = state.approval if progress.held else None
         return replace(
             state,
             watermarks=progress.watermarks,
             generation=progress.generation,
+            configuration=progress.configuration,
             managed=managed,
             counted=progress.cycle,
             approval=approval,
@@ -270,16 +279,6 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
 
     await work.context.rows.change_state(finished)
     return work.tally.result()
-
-
-def add_managed(state: JobState, counts: Mapping[str, int]) -> dict[str, int]:
-    """The numbers of linked objects after what was counted."""
-    managed = dict(state.managed)
-    for name, number in counts.items():
-        if name.startswith("managed."):
-            kind = name.removeprefix("managed.")
-            managed[kind] = max(0, managed.get(kind, 0) + number)
-    return managed
 
 
 def failure_of(error: ProvisioningError) -> Failure:

@@ -29,7 +29,9 @@ class Approval(Struct, frozen=True):
 
 
 class JobState(Struct, frozen=True, omit_defaults=True):
-    """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`."""
+    """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`;
+    `configuration` identifies the mappings and the scope that all links were last evaluated with.
+    """
 
     watermarks: dict[str, str] = field(default_factory=dict)
     generation: str = ""
@@ -42,6 +44,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     last_failure: str = ""
     held: str | None = None
     counted: str = ""
+    configuration: str = ""
 
 
 class Lease(Struct, frozen=True):

@@ -60,7 +60,7 @@ class Links:
         """Reserves each link's match value and record; answers the source id that holds one of them already, or None.
 
         Two objects that map to one key would otherwise both take the same account. Whoever finds one of the two taken
-        keeps neither.
+        keeps neither; a claim that its holder's link belies is taken over.
         """
         holders: list[str | None] = [None] * len(links)
         reserved: list[tuple[str, str, str, str, int]] = []
@@ -71,16 +71,25 @@ class Links:
                 if (value := link.match_value if table == KEY else link.sys_id)
             ]
             rows = await self._store.get_many(table, [(partition, key) for partition, key, _ in wanted])
-            absent = []
+            others = {(links[n].type, str(rows[p, k].data["id"])) for p, k, n in wanted if (p, k) in rows}
+            others -= {(link.type, link.id) for link in links}
+            known = await self.load(others) if others else {}
+            free: list[tuple[str, str, int]] = []
+            claims: list[tuple[str, Operation]] = []
             for partition, key, position in wanted:
-                row = rows.get((partition, key))
+                link, row = links[position], rows.get((partition, key))
                 if row is None:
-                    absent.append((partition, key, position))
-                elif row.data["id"] != links[position].id:
-                    holders[position] = str(row.data["id"])
-            inserts: list[tuple[str, Operation]] = [(p, Insert(k, {"id": links[n].id})) for p, k, n in absent]
-            results = await commit_each(self._store, table, inserts)
-            for (partition, key, position), result in zip(absent, results, strict=True):
+                    free.append((partition, key, position))
+                    claims.append((partition, Insert(key, {"id": link.id})))
+                elif row.data["id"] != link.id:
+                    other = known.get((link.type, str(row.data["id"])))
+                    if other is None or self._holds(other.link, table, key):
+                        holders[position] = str(row.data["id"])
+                    else:
+                        free.append((partition, key, position))
+                        claims.append((partition, Replace(key, {"id": link.id}, row.etag)))
+            results = await commit_each(self._store, table, claims)
+            for (partition, key, position), result in zip(free, results, strict=True):
                 if isinstance(result, str):
                     reserved.append((table, partition, key, result, position))
                     continue
@@ -131,7 +140,20 @@ class Links:
     async def _owners(self, table: str, kind: ObjectType, values: Collection[str]) -> Mapping[str, str]:
         keys = {value: self._key(kind, value) for value in values}
         rows = await self._store.get_many(table, list(keys.values()))
-        return {value: rows[key].data["id"] for value, key in keys.items() if key in rows}
+        owners = {value: str(rows[key].data["id"]) for value, key in keys.items() if key in rows}
+        known = await self.load([(kind, owner) for owner in owners.values()]) if owners else {}
+        return {
+            value: owner
+            for value, owner in owners.items()
+            if self._holds(known[kind, owner].link, table, keys[value][1])
+        }
+
+    def _holds(self, link: Link, table: str, key: str) -> bool:
+        """Whether a claim is still true: who has a record under another key since, a renamed user, holds it no longer.
+        A claim comes before its link, so one without a record may be under way.
+        """
+        value = link.match_value if table == KEY else link.sys_id
+        return not link.linked or self._key(link.type, value)[1] == key
 
     def _key(self, kind: ObjectType, value: str | None) -> tuple[str, str]:
         """A match value may hold what no row key may, and ServiceNow ignores its case: the key is a hash."""

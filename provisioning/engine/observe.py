@@ -55,9 +55,12 @@ class Draft:
         return self.gone is None and self.source is not None and self.desired is not None
 
 
-def grants_of(assignments: Collection[Assignment]) -> set[str]:
-    """The grants that a user's or group's own assignments give."""
-    return {f"group:{a.principal_id}" if a.principal_type == "Group" else f"role:{a.role_id}" for a in assignments}
+def grants_of(kind: ObjectType, assignments: Collection[Assignment]) -> set[str]:
+    """The grants that a user's or group's own assignments give; a user's come through groups as well."""
+    return {
+        f"group:{a.principal_id}" if kind == "user" and a.principal_type == "Group" else f"role:{a.role_id}"
+        for a in assignments
+    }
 
 
 async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kind: ObjectType) -> list[Seen]:
@@ -99,7 +102,7 @@ async def _confirm_losses(context: Context, drafts: Sequence[Draft], kind: Objec
     for draft in suspects:
         assignments = answers.get(draft.id)
         if assignments is not None:
-            found = grants_of(assignments)
+            found = grants_of(kind, assignments)
             draft.recheck = bool(found) and not draft.grants
             draft.grants = found
 
@@ -207,7 +210,7 @@ async def _read_records(context: Context, drafts: Sequence[Draft], mapping: Obje
 
 async def _find_rivals(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
     """Another source object that already holds the key or the record that this one would take."""
-    seekers = [d for d in drafts if d.evaluated and d.desired and not d.known.link.linked]
+    seekers = [d for d in drafts if d.evaluated and d.desired and (d.own is None or not d.known.link.linked)]
     if not seekers:
         return
     by_key = await context.links.owners_by_key(kind, {d.desired.match_value for d in seekers if d.desired})

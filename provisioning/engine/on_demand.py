@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from provisioning.engine.acting import act_range
 from provisioning.engine.deciding import decide_range
-from provisioning.engine.engine import Engine, add_managed
+from provisioning.engine.engine import Engine
+from provisioning.engine.managed import add_managed
 from provisioning.engine.observe import grants_of
 from provisioning.engine.plan import home_lane
 from provisioning.engine.progress import Act, Decide
@@ -53,7 +54,9 @@ async def provision_on_demand(engine: Engine, key: str, *, write: bool) -> Answe
     held = (await review_plan(work)).held
     if write:
         held = await _act(work) or held
-        await engine.context.rows.change_state(lambda state: replace(state, managed=add_managed(state, tally.counts)))
+        await engine.context.rows.change_state(
+            lambda state: replace(state, managed=add_managed(state.managed, tally.counts))
+        )
     else:
         await _record_planned(work)
     entries = [summarize(occurrence, work.origin) for occurrence in tally.occurrences or ()]
@@ -76,7 +79,7 @@ async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
         pending = Pending(object_key, home_lane(object_key), refresh=True, unproven=True, expand=kind == "group")
         if found is not None and not context.job.policy.everyone:
             assignments = (await context.source.grants(kind, [found.id]))[found.id]
-            pending = replace(pending, grants=dict.fromkeys(grants_of(assignments or ()), True))
+            pending = replace(pending, grants=dict.fromkeys(grants_of(kind, assignments or ()), True))
         return pending, str((found.attributes if found else {}).get("displayName") or "")
     raise ObjectError(
         "NotFound",

@@ -14,7 +14,7 @@ from provisioning.engine.engine import Engine
 from provisioning.engine.progress import Progress, Turn
 from provisioning.errors import ProvisioningError, Unavailable
 
-MOVES = 50
+MOVES = 20
 """After so many rounds the orchestration continues as new: a replay costs as much as its history is long."""
 TRIES = 10
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -27,8 +27,8 @@ class Orchestration(Protocol):
 
     @property
     def current_utc_datetime(self) -> datetime: ...
-    def get_input(self) -> Any: ...
-    def call_activity(self, name: str, input_: Any) -> Any: ...
+    def get_input(self, expected_type: type | None = None) -> Any: ...
+    def call_activity(self, name: str, input_: Any, expected_type: type | None = None) -> Any: ...
     def create_timer(self, fire_at: datetime) -> Any: ...
     def task_any(self, activities: list[Any]) -> Any: ...
     def set_custom_status(self, status: Any) -> None: ...
@@ -47,7 +47,7 @@ def order_of(progress: Progress, moves: int = MOVES) -> dict[str, Any]:
 
 def orchestrate(context: Orchestration) -> Moves:
     """Advances the cycle and runs the steps of each round side by side, until the cycle is at rest."""
-    order = context.get_input()
+    order = context.get_input(dict)
     for _ in range(order["moves"]):
         answer = yield from _advance(context, order)
         context.set_custom_status(answer["status"])
@@ -67,7 +67,7 @@ def _advance(context: Orchestration, order: Mapping[str, Any]) -> Moves:
     turn = {"driver": order["driver"], "round": order["round"]}
     for attempt in range(1, TRIES + 1):
         try:
-            answer = yield context.call_activity("advance", turn)
+            answer = yield context.call_activity("advance", turn, dict)
         except Exception:  # noqa: BLE001 - this is what Durable raises for an activity that failed, and nothing narrower
             answer = _ended("ActivityFailed")
         else:
@@ -84,7 +84,7 @@ def _run_steps(context: Orchestration, order: Mapping[str, Any], number: int) ->
     out again. A step that failed has left no result, which `advance` sees.
     """
     turn = {"driver": order["driver"], "round": order["round"]}
-    waiting = [context.call_activity("run_step", {**turn, "number": n}) for n in range(number)]
+    waiting = [context.call_activity("run_step", {**turn, "number": n}, str) for n in range(number)]
     while waiting:
         done = yield context.task_any(waiting)
         waiting.remove(done)

@@ -157,15 +157,17 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     `todo` are steps not yet given out, `steps` those in flight, `later` the steps of the next wave. `bins` counts rows
     to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
     the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
-    the job's lease.
+    the job's lease. `disturbed` is true once a step ended in the middle: what it counted may be wrong.
     """
 
     cycle: str
     kind: Literal["initial", "incremental"]
     began: float
+    configuration: str = ""
     everyone: bool = False
     dry_run: bool = False
     driver: str = ""
+    disturbed: bool = False
     phase: Phase = "begin"
     round: int = 0
     passes: int = 0

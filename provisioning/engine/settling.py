@@ -83,12 +83,8 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     await _call_waiting(work, {item.link.id for item in items if item.link and item.link.announce})
     changes = [(item, _link_after(item, at)) for item in items]
     forgotten = [item.link for item, link in changes if link is None and item.link is not None]
-    unwritten = [
-        item.link
-        for item in items
-        if item.link and isinstance(item.outcome, Refused) and isinstance(item.decision.action, Create)
-    ]
-    await work.context.links.unclaim(unwritten)
+    lost = [item.link for item, link in changes if item.link and item.link.sys_id and link and not link.sys_id]
+    await work.context.links.unclaim(lost)
     kept = [(item, link) for item, link in changes if link is not None]
     if forgotten:
         await work.context.links.forget(forgotten)
@@ -184,6 +180,8 @@ def _link_after_skip(base: Link, decision: Decision) -> Link:
     if in_scope(decision.scope):
         if not found:
             return base
+        if isinstance(decision.action, Skip) and decision.action.reason == "NotPermitted":
+            return base
         origin, value = base.origin or _origin(decision), _match_value(decision, base)
         return replace(base, sys_id=found, origin=origin, match_value=value, intended=False, enabled=True)
     if found is None:  # whatever record there was is gone as well
@@ -267,7 +265,8 @@ async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
             case _:
                 continue
     work.tally.count("managed.member", sum(1 for edge in saved if edge.sys_id))
-    work.tally.count("managed.member", -len(forgotten))
+    ended = await work.context.edges.load(forgotten) if forgotten else {}
+    work.tally.count("managed.member", -sum(1 for edge in ended.values() if edge.sys_id))
     await work.context.edges.save(saved)
     await work.context.edges.forget(forgotten)
 

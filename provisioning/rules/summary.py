@@ -32,6 +32,12 @@ EXPORTS = {
     Disable: ("EntryExportUpdate", "disabled"),
     Remove: ("EntryExportDelete", "deleted"),
 }
+MATCHED = {
+    "link": "The record that is linked to this object was read from ServiceNow",
+    "intent": "A record that an interrupted run had begun to write was found in ServiceNow",
+    "attribute": "{count} record(s) of ServiceNow match '{value}'",
+    "none": "No record of ServiceNow matches '{value}'",
+}
 TARGETS = {"user": "sys_user", "group": "sys_user_group", "member": "sys_user_grmember"}
 
 
@@ -203,7 +209,8 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
     if decision.match is not None:
         how, count = decision.match.how, len(decision.match.sys_ids)
         name = "EntryImportByJoiningProperty" if how in {"attribute", "none"} else "EntryImport"
-        steps.append(_step(name, "matching", "success", f"{count} record(s) found in ServiceNow, by {how}"))
+        found = MATCHED[how].format(count=count, value=decision.match.value or source_id)
+        steps.append(_step(name, "matching", "success", found))
     steps.extend(
         _step(
             "UnableToResolveReferenceAttributeValue",
