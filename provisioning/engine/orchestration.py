@@ -6,6 +6,7 @@ setting. What travels through the history is whose turn it is; steps and results
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -102,7 +103,7 @@ async def advance(engine: Engine, turn: Mapping[str, Any]) -> dict[str, Any]:
         "ended": progress.at_rest,
         "round": progress.round,
         "steps": len(progress.steps),
-        "resume_at": progress.retry_at,
+        "resume_at": math.ceil(progress.retry_at),  # a timer knows microseconds and must not fire before the time
         "status": status_of(progress),
     }
 
