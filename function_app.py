@@ -133,30 +133,30 @@ async def start_cycle(client: df.DurableOrchestrationClient) -> None:
 
 @app.function_name("health")
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def health(request: func.HttpRequest) -> func.HttpResponse:
-    del request
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    del req
     return _response(Call().answer({"status": "ok"}))
 
 
 @app.function_name("get_job")
 @app.route(JOB, methods=["GET"])
-async def get_job(request: func.HttpRequest) -> func.HttpResponse:
+async def get_job(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> dict[str, Any]:
-        found = _job(request).engine.context
+        found = _job(req).engine.context
         state, _ = await found.rows.state()
         progress = await found.rows.progress()
         cycles = await found.rows.cycles()
         return job_resource(found.job.id, found.job.pace.interval, state, progress[0] if progress else None, cycles)
 
-    return await _answered(request, answer)
+    return await _answered(req, answer)
 
 
 @app.function_name("start_job")
 @app.route(f"{JOB}/start", methods=["POST"])
 @app.durable_client_input(client_name="client")
-async def start_job(request: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     async def answer() -> None:
-        _job(request)
+        _job(req)
         if await is_busy(client):
             raise already_running()
         try:
@@ -164,24 +164,24 @@ async def start_job(request: func.HttpRequest, client: df.DurableOrchestrationCl
         except (LeaseLost, RowConflict) as held:
             raise already_running() from held
 
-    return await _answered(request, answer)
+    return await _answered(req, answer)
 
 
 @app.function_name("provision_on_demand")
 @app.route(f"{JOB}/provisionOnDemand", methods=["POST"])
-async def provision_on_demand(request: func.HttpRequest) -> func.HttpResponse:
+async def provision_on_demand(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> dict[str, Any]:
-        found = await provision(_job(request).engine, asked_object(request.get_body()), write=True)
+        found = await provision(_job(req).engine, asked_object(req.get_body()), write=True)
         if not found.entries:
             raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
         return on_demand_answer(found.entries[0])
 
-    return await _answered(request, answer)
+    return await _answered(req, answer)
 
 
-def _job(request: func.HttpRequest) -> "App":
+def _job(req: func.HttpRequest) -> "App":
     """The app, if it serves the job that the address names."""
-    sp, job = request.route_params.get("sp", ""), request.route_params.get("job", "")
+    sp, job = req.route_params.get("sp", ""), req.route_params.get("job", "")
     found = process.app()
     if sp.lower() != found.settings.service_principal_id.lower():
         raise not_found(sp)
@@ -194,10 +194,8 @@ def already_running() -> Refusal:
     return Refusal(409, "Conflict", "A cycle of this job is running already; it goes on, and no second one is started.")
 
 
-async def _answered(
-    request: func.HttpRequest, answer: Callable[[], Awaitable[dict[str, Any] | None]]
-) -> func.HttpResponse:
-    call = Call(request.headers.get("client-request-id", ""))
+async def _answered(req: func.HttpRequest, answer: Callable[[], Awaitable[dict[str, Any] | None]]) -> func.HttpResponse:
+    call = Call(req.headers.get("client-request-id", ""))
     try:
         reply = call.answer(await answer())
     except Refusal as refusal:
