@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 
 setup: $(VENV)/.stamp
 
-$(VENV)/.stamp: requirements.txt requirements-dev.txt tests/setup_azurite.py
+$(VENV)/.stamp: requirements.txt requirements-dev.txt tests/setup_azurite.py tests/setup_worker.py
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 is needed; name it: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m tests.setup_azurite
+	$(BIN)/python -m tests.setup_worker
 	@touch $@
 
 demo: setup

@@ -105,6 +105,10 @@ class Instance:
         return Instance(**{**stored, "waiting": [Task(**task) for task in stored["waiting"]]})
 
 
+class WorkerDied(Exception):
+    """The process that ran a function ended before it could say what came of it."""
+
+
 class OrchestrationError(AssertionError):
     """The orchestrator broke a rule that replaying rests on."""
 
@@ -155,14 +159,16 @@ class Host:
     async def finish(self, instance: str) -> Instance:
         """Runs the orchestration to its end."""
         while self.instances[instance].running:
-            await self.episode(instance)
-            found = self.instances[instance]
-            while found.waiting and not found.arrived:
-                await self.work(instance)
-                found = self.instances[instance]
+            await self.step(instance)
         for late in self._later:
             await self.runtime.activity(late.name, late.input)
         return self.instances[instance]
+
+    async def step(self, instance: str) -> None:
+        """One episode, and work until there is something to tell the orchestrator."""
+        await self.episode(instance)
+        while (found := self.instances[instance]).waiting and not found.arrived:
+            await self.work(instance)
 
     async def episode(self, instance: str) -> None:
         """Replays the orchestrator on everything that happened so far and on what has arrived since."""
@@ -290,6 +296,8 @@ class Host:
             elif fault == "twice at once":
                 runs = (self.runtime.activity(task.name, task.input) for _ in range(2))
                 result = (await asyncio.gather(*runs))[0]
+        except WorkerDied:
+            return None
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its failure
             return self._failed(task, f"{type(error).__name__}: {error}")
         if fault == "again later":
