@@ -205,6 +205,9 @@ async def _answered(req: func.HttpRequest, answer: Callable[[], Awaitable[dict[s
     except ProvisioningError as error:
         logger.exception("request failed", extra={"request": call.request_id})
         reply = call.refuse(_refusal(error))
+    except Exception:  # the SDK of Durable raises nothing narrower, and a client is owed an answer it can read
+        logger.exception("request failed", extra={"request": call.request_id})
+        reply = call.refuse(Refusal(500, "InternalServerError", "The request failed; the app's log says why."))
     return _response(reply)
 
 

@@ -126,6 +126,7 @@ class Host:
     luck: random.Random = field(default_factory=lambda: random.Random(1))
     died: Callable[[], None] = lambda: None
     instances: dict[str, Instance] = field(default_factory=dict)
+    accepts: bool = True
     episodes: int = 0
     longest: int = 0
     deliveries: Counter[str] = field(default_factory=Counter)

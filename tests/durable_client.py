@@ -17,6 +17,8 @@ async def offering(host: Host) -> AsyncIterator[str]:
     """The value of a durableClient binding, for as long as the block runs."""
 
     async def start(request: web.Request) -> web.Response:
+        if not host.accepts:
+            return web.json_response("the task hub is not there", status=503)
         # The body is JSON text inside a JSON string: that is what the SDK sends.
         host.start(request.match_info["name"], request.match_info["instance"], await request.json())
         return web.json_response({"id": request.match_info["instance"]}, status=202)

@@ -1,0 +1,143 @@
+"""What the HTTP resources say, as plain functions: Graph's shapes from what the job remembers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from provisioning.api.answers import Call, Refusal
+from provisioning.api.jobs import duration, job_resource
+from provisioning.api.on_demand import on_demand_answer
+from provisioning.engine.jobs import JobState
+from provisioning.engine.progress import Failure, Progress
+from provisioning.forms import interval
+from provisioning.model import Create, Decision, Fail, Skip, Written
+from provisioning.rules.summary import Occurrence, Origin, summarize
+
+NOON = 1_790_000_000.0
+ORIGIN = Origin("tenant", "job", "cycle", "principal", "ServiceNow", "contoso.service-now.com")
+
+# The properties of Graph's types, from its metadata.
+JOB = {"id", "templateId", "schedule", "status", "synchronizationJobSettings", "@odata.type"}
+STATUS = {
+    *("code", "countSuccessiveCompleteFailures", "escrowsPruned", "lastExecution", "lastSuccessfulExecution"),
+    *("lastSuccessfulExecutionWithExports", "progress", "quarantine", "steadyStateFirstAchievedTime"),
+    *("steadyStateLastAchievedTime", "synchronizedEntryCountByType", "troubleshootingUrl"),
+}
+EXECUTION = {
+    *("activityIdentifier", "countEntitled", "countEntitledForProvisioning", "countEscrowed", "countEscrowedRaw"),
+    *("countExported", "countExports", "countImported", "countImportedDeltas", "countImportedReferenceDeltas"),
+    *("error", "state", "timeBegan", "timeEnded"),
+}
+ON_DEMAND = {
+    *("action", "changeId", "startTime", "endTime", "reportableIdentifier", "modifiedProperties", "provisioningSteps"),
+    *("statusInfo", "sourceIdentity", "sourceSystem", "targetIdentity", "targetSystem"),
+}
+
+
+def cycle(name: str, *, failure: str = "", **counts: int):
+    return {
+        "cycle": name,
+        "kind": "incremental",
+        "began": NOON,
+        "ended": NOON + 12.5,
+        "counts": {key.replace("__", ".").replace("_", " "): number for key, number in counts.items()},
+        "held": None,
+        "failure": failure,
+    }
+
+
+def status_of(*cycles, progress=None, **state):
+    known = JobState(last_began=NOON, **state)
+    return job_resource("job", 2400.0, known, progress, cycles)["status"]
+
+
+@pytest.mark.parametrize("text", ["PT1M", "PT40M", "PT1H", "PT1H30M", "P1D", "P1DT2H", "P7D", "PT1M30S", "P1DT1H1M1S"])
+def test_an_interval_is_shown_as_it_was_set(text):
+    assert duration(interval(text)) == text
+
+
+def test_a_job_has_every_property_of_graphs_type_and_no_other():
+    resource = job_resource("job", 2400.0, JobState(last_began=NOON), None, [cycle("a")])
+    assert resource.keys() == JOB
+    assert resource["status"].keys() == STATUS
+    assert resource["status"]["lastExecution"].keys() == EXECUTION
+
+
+def test_an_execution_counts_what_was_read_planned_written_and_left_for_later():
+    read = {"read__users": 7, "read__groups": 2, "read__assignments": 5}
+    counted = cycle("a", **read, planned_users__created=4, users__created=3, users__failed=1)
+    execution = status_of(counted)["lastExecution"]
+    assert (execution["countImported"], execution["countImportedDeltas"], execution["countEntitled"]) == (14, 9, 5)
+    assert (execution["countExports"], execution["countExported"], execution["countEscrowed"]) == (4, 3, 1)
+    assert execution["state"] == "EntryLevelErrors"
+    assert execution["timeBegan"] == "2026-09-21T14:13:20.0000000Z"
+    assert execution["timeEnded"] == "2026-09-21T14:13:32.5000000Z"
+
+
+def test_failures_since_the_last_success_are_counted_and_that_success_is_shown():
+    wrote = cycle("wrote", users__created=1)
+    status = status_of(cycle("c", failure="no"), cycle("b", failure="no"), cycle("idle"), wrote)
+    assert status["countSuccessiveCompleteFailures"] == 2
+    assert status["lastExecution"]["state"] == "Failed"
+    assert status["lastSuccessfulExecution"]["activityIdentifier"] == "idle"
+    assert status["lastSuccessfulExecutionWithExports"]["activityIdentifier"] == "wrote"
+
+
+@pytest.mark.parametrize(("halts", "actionable"), [(True, True), (False, False)])
+def test_a_failure_says_whether_a_person_must_act(halts, actionable):
+    halted = Failure("InsufficientRights", "grant it", halts=halts)
+    progress = Progress(cycle="a", kind="initial", began=NOON, halted=halted)
+    error = status_of(cycle("a", failure="grant it"), progress=progress)["lastExecution"]["error"]
+    assert error == {"code": "InsufficientRights", "message": "grant it", "tenantActionable": actionable}
+
+
+def test_a_running_cycle_shows_how_many_writes_of_those_planned_are_done():
+    counts = {"planned users.created": 10, "users.created": 4, "users.failed": 1, "users.skipped": 30}
+    running = Progress(cycle="a", kind="initial", began=NOON, counts=counts)
+    (progress,) = status_of(progress=running)["progress"]
+    assert (progress["completedUnits"], progress["totalUnits"], progress["units"]) == (5, 10, "objects")
+
+
+def entry(action, outcome=None):
+    decision = Decision("user:u1", action, "Zoë")
+    return summarize(Occurrence(decision, outcome, "change", NOON, milliseconds=1500), ORIGIN)
+
+
+def decoded(answer):
+    assert answer.keys() == {"@odata.type", "key", "value"}
+    return json.loads(answer["key"]), json.loads(answer["value"])
+
+
+def test_a_created_user_is_answered_as_two_documents_inside_strings():
+    key, value = decoded(on_demand_answer(entry(Create("s1", 0, {"active": "true"}), Written({"sys_id": "s1"}))))
+    assert key == {"result": "Success", "details": None}
+    assert value.keys() == ON_DEMAND
+    assert value["action"] == "Create"
+    assert (value["startTime"], value["endTime"]) == ("2026-09-21T14:13:18.500Z", "2026-09-21T14:13:20.000Z")
+    assert value["modifiedProperties"] == [{"displayName": "active", "oldValue": None, "newValue": "true"}]
+    assert value["sourceIdentity"] == {"id": "u1", "type": "User", "displayName": "Zoë", "details": {}}
+    assert [step["type"] for step in value["provisioningSteps"]] == ["Import", "Export"]
+    assert value["statusInfo"]["status"] == "Success"
+
+
+def test_somebody_who_is_as_he_should_be_is_skipped_for_a_reason():
+    key, value = decoded(on_demand_answer(entry(Skip("RedundantExport", "nothing to do"))))
+    assert key == {"result": "Skipped", "details": {"errorCode": "RedundantExport", "errorMessage": "nothing to do"}}
+    assert (value["action"], value["statusInfo"]["errorCategory"]) == ("Other", "Success")
+
+
+def test_a_failure_carries_its_code_and_the_way_out():
+    key, value = decoded(on_demand_answer(entry(Fail("DuplicateTargetEntries", "two hits", "merge them"))))
+    assert key["result"] == "Failure"
+    assert value["statusInfo"]["errorCode"] == "DuplicateTargetEntries"
+    assert value["statusInfo"]["recommendedAction"] == "merge them"
+
+
+def test_an_error_has_graphs_form_and_the_clients_own_id():
+    reply = Call("mine").refuse(Refusal(404, "Request_ResourceNotFound", "not here"))
+    error = json.loads(reply.body)["error"]
+    assert (reply.status, error["code"], error["message"]) == (404, "Request_ResourceNotFound", "not here")
+    assert error["innerError"]["client-request-id"] == reply.headers["client-request-id"] == "mine"
+    assert error["innerError"]["request-id"] == reply.headers["request-id"]
