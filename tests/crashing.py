@@ -19,6 +19,7 @@ import httpx
 from provisioning.adapters.servicenow.session import changes_nothing
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.engine.engine import Engine
+from provisioning.engine.managed import count_managed
 from provisioning.engine.progress import Progress
 from provisioning.errors import Unavailable
 from provisioning.rows import Operation, Row
@@ -257,6 +258,14 @@ class Mortal(World):
         )
         return dict(rows.fetchall())
 
+    def miscounted(self) -> list[str]:
+        """Where the removal guard would take its percentage of a wrong number."""
+        context = self.engine().context
+        state, _ = self.run(context.rows.state())
+        found = self.run(count_managed(context))
+        counted = {kind: state.managed.get(kind, 0) for kind in found}
+        return [] if counted == found else [f"{counted} are counted as managed, {found} are"]
+
     def settle(self, cycles: int = 5, *, held: int = 0) -> list[str]:
         """Runs cycles until one finishes and writes nothing, and no work is left but removals that are held; what is
         wrong then.
@@ -266,7 +275,7 @@ class Mortal(World):
             progress = self.cycle()
             self.pass_time(self.pace.interval)
             if progress.finished and not self.writes() and self.left() == ({"held": held} if held else {}):
-                return self.company.differences()
+                return [*self.company.differences(), *self.miscounted()]
         halted = progress.halted.message if progress.halted else ""
         return [
             f"not settled after {cycles} cycles: writes {self.writes()}, left {self.left()}, halted {halted!r}",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
+from provisioning.rules.review import Limits
 from tests.company import DOMAIN, Company
 from tests.crashing import Mortal, mortal_world
 
@@ -128,3 +130,26 @@ def _kept(story: str, *, everyone: bool) -> tuple[object, Mortal]:
 
 def eve_of(story: str, *, everyone: bool = False) -> Mortal:
     return _kept(story, everyone=everyone)[1]
+
+
+GUARDED = Limits(absolute=500, share=0.05, floor=2)
+LEAVERS = ("zoe", "cy", "gus", "pat", "lou")
+
+
+@contextmanager
+def guarded_world() -> Iterator[Mortal]:
+    """On the eve of a day on which more leave than may be removed without a person's word, and others are hired."""
+    with mortal_world(limits=GUARDED) as world:
+        company = world.company
+        small_company(world)
+        company.expect()
+        assert world.settle() == []
+        for name in LEAVERS:
+            company.unassign(name)
+        company.part("Support", "cy")
+        company.part("Sales", "gus")
+        company.hire("tia", manager="zoe")
+        company.change("ada", jobTitle="Director")
+        company.held = set(LEAVERS)
+        company.expect()
+        yield world

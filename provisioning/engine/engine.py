@@ -151,7 +151,7 @@ class Engine:
             unreported = Failure("InternalError", "a step ended without a result; it is done again")
             results = [result or StepResult(failure=unreported) for result in reported]
             interrupted = any(
-                result.failure is not None and isinstance(step, Decide | Act)
+                result.repeated or (result.failure is not None and isinstance(step, Decide | Act))
                 for step, result in zip(progress.steps, results, strict=True)
             )
             progress = replace(progress, disturbed=progress.disturbed or interrupted)
@@ -187,7 +187,10 @@ class Engine:
         failed is part of the result.
         """
         step = progress.steps[number]
+        repeated = isinstance(step, Decide | Act) and not await self.context.rows.begin_step(progress, number)
         result = await self._attempt(step, progress)
+        if repeated:
+            result = replace(result, repeated=True)
         await self.context.rows.save_result(progress.cycle, progress.round, number, result)
         return result
 

@@ -81,13 +81,22 @@ class JobRows:
         rows = await self._store.get_many(CYCLE, keys)
         return [msgspec.convert(rows[key].data, StepResult) if key in rows else None for key in keys]
 
+    async def begin_step(self, progress: Progress, number: int) -> bool:
+        """Notes that a step in flight begins; False when it has begun before: it is delivered again."""
+        key = _begun_key(progress.round, number)
+        try:
+            await self._store.commit(CYCLE, f"{self.job}|{progress.cycle}", [Insert(key, {})])
+        except RowConflict:
+            return False
+        return True
+
     async def save_result(self, cycle: str, round_: int, number: int, result: StepResult) -> None:
         operation = Put(_result_key(round_, number), msgspec.to_builtins(result))
         await self._store.commit(CYCLE, f"{self.job}|{cycle}", [operation])
 
     async def drop_results(self, cycle: str, round_: int, steps: int) -> None:
         if steps:
-            operations = [Delete(_result_key(round_, n)) for n in range(steps)]
+            operations = [Delete(key(round_, n)) for n in range(steps) for key in (_result_key, _begun_key)]
             await self._store.commit(CYCLE, f"{self.job}|{cycle}", operations)
 
     async def record_cycle(self, progress: Progress, ended: float) -> None:
@@ -178,6 +187,10 @@ class JobRows:
         operation = Replace(key, data, etag) if etag else Insert(key, data)
         (new,) = await self._store.commit(JOB, self.job, [operation])
         return new or ""
+
+
+def _begun_key(round_: int, number: int) -> str:
+    return f"begun|{round_:08d}|{number:04d}"
 
 
 def _result_key(round_: int, number: int) -> str:

@@ -16,8 +16,9 @@ Phase = Literal[
     "compare",
     "users",
     "waiting",
-    "sweep",
+    "sweep groups",
     "decide groups",
+    "sweep people",
     "decide people",
     "decide memberships",
     "review",
@@ -65,11 +66,14 @@ class StageWaiting(Struct, frozen=True, tag=True):
 
 
 class Sweep(Struct, frozen=True, tag=True, omit_defaults=True):
-    """Stage every link of one partition that the collection did not touch, for a full evaluation."""
+    """Stage every link of one partition that the collection did not touch, for a full evaluation; with `edges`, the
+    memberships of its groups instead.
+    """
 
     type_: ObjectType
     nibble: str
     after: str = ""
+    edges: bool = False
 
 
 class Decide(Struct, frozen=True, tag=True, omit_defaults=True):
@@ -130,7 +134,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
 
 class StepResult(Struct, frozen=True, omit_defaults=True):
     """What one step did. `follow_up` goes on where the time box ended it; `staged` and `decided` count rows by lane
-    and bin: new ones without a decision, and those that now have one to be carried out.
+    and bin: new ones without a decision, and those that now have one to be carried out. `repeated` is true when the
+    step was delivered before, so that a part of what it did is not counted here.
     """
 
     follow_up: Step | None = None
@@ -140,6 +145,7 @@ class StepResult(Struct, frozen=True, omit_defaults=True):
     watermarks: dict[str, str] = field(default_factory=dict)
     deferred: int = 0
     done: int = 0
+    repeated: bool = False
     held: str | None = None
     failure: Failure | None = None
 

@@ -245,30 +245,29 @@ async def _call_waiting(work: Work, arrived: Collection[str]) -> None:
 
 
 async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
-    saved: list[Edge] = []
-    forgotten: list[tuple[str, str]] = []
+    known = await work.context.edges.load([ends(item.decision.object) for item in items]) if items else {}
+    after: dict[tuple[str, str], Edge | None] = {}
     for item in items:
-        group, member = ends(item.decision.object)
+        pair = group, member = ends(item.decision.object)
         match item.outcome, item.decision.action:
             case Written(record=record), Create(sys_id=sys_id):
-                saved.append(Edge(group, member, record.get("sys_id", sys_id), "created"))
+                after[pair] = Edge(group, member, record.get("sys_id", sys_id), "created")
             case Written(), Remove():
-                forgotten.append((group, member))
+                after[pair] = None
             case None, Skip() if item.row.pending.withdrawn and not item.decision.recheck:
-                forgotten.append((group, member))
+                after[pair] = None
             case None, Skip() if item.decision.match is not None and item.decision.match.sys_ids:
-                known = (await work.context.edges.load([(group, member)])).get((group, member))
-                if known is None or known.sys_id is None:
-                    saved.append(Edge(group, member, item.decision.match.sys_ids[0], "adopted"))
+                if pair not in known or known[pair].sys_id is None:
+                    after[pair] = Edge(group, member, item.decision.match.sys_ids[0], "adopted")
             case None, Skip() | Fail():
-                saved.append(Edge(group, member))
+                after[pair] = Edge(group, member)
             case _:
                 continue
-    work.tally.count("managed.member", sum(1 for edge in saved if edge.sys_id))
-    ended = await work.context.edges.load(forgotten) if forgotten else {}
-    work.tally.count("managed.member", -sum(1 for edge in ended.values() if edge.sys_id))
+    saved = [edge for edge in after.values() if edge is not None]
+    before = [known[pair] for pair in after if pair in known]
+    work.tally.count("managed.member", sum(1 for e in saved if e.sys_id) - sum(1 for e in before if e.sys_id))
     await work.context.edges.save(saved)
-    await work.context.edges.forget(forgotten)
+    await work.context.edges.forget([pair for pair, edge in after.items() if edge is None])
 
 
 async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:
