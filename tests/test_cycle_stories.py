@@ -550,6 +550,18 @@ def test_an_expired_token_leads_to_a_full_reading_that_disables_nobody_wrongly(w
     assert world.members("Engineers") == {f"ada@{DOMAIN}"}
 
 
+def test_reading_everything_again_asks_nobody_for_proof_who_turned_up(tmp_path):
+    with small_world(tmp_path, users=200, groups=8) as world:
+        world.cycle()
+        world.directory.behaviour.faults.add(ExpireDelta("gone"), kind="GET /users/delta")
+        world.forget_counts()
+        assert world.cycle().kind == "initial"
+        assert world.writes() == {}
+        counts = world.directory.counts
+        assert counts["batch: GET /users/{id}/appRoleAssignments"] == 0
+        assert counts["GET /servicePrincipals/{id}/appRoleAssignedTo"] <= 2  # before the expiry was seen, and after
+
+
 def test_a_dry_run_counts_what_a_run_would_do_and_changes_neither_side_nor_state(tmp_path):
     with small_world(tmp_path, users=60, groups=5) as world:
         planned = world.cycle(dry_run=True)

@@ -204,19 +204,19 @@ async def _discard(work: Work, generation: str) -> None:
 
 async def sweep(work: Work, step: Sweep) -> StepResult:
     """After everything was read anew: what is remembered and did not turn up is looked at by itself."""
-    context = work.context
-    links = await context.links.page(step.type_, step.nibble, step.after)
-    keys = [_key(link.type, link.id) for link in links]
-    present = await work.plan.pending(keys)
-    absent = [key for key in keys if key not in present]
-    staged = [Pending(key, home_lane(key), refresh=True, unproven=True) for key in absent]
-    work.tally.add_staged(await work.plan.stage(staged))
-    if step.type_ == "group":
+    links = await work.context.links.page(step.type_, step.nibble, step.after)
+    if step.edges:
         for link in links:
             await _sweep_edges(work, link.id)
+    else:
+        keys = [_key(link.type, link.id) for link in links]
+        present = await work.plan.pending(keys)
+        absent = [key for key in keys if key not in present]
+        staged = [Pending(key, home_lane(key), refresh=True, unproven=True) for key in absent]
+        work.tally.add_staged(await work.plan.stage(staged))
     if not links:
         return work.tally.result()
-    return msgspec.structs.replace(work.tally.result(), follow_up=Sweep(step.type_, step.nibble, links[-1].id))
+    return msgspec.structs.replace(work.tally.result(), follow_up=msgspec.structs.replace(step, after=links[-1].id))
 
 
 async def _sweep_edges(work: Work, group: str) -> None:

@@ -1,7 +1,7 @@
 """The cycle as a pure state machine: `advance(progress, results, now)` says which steps come next.
 
-    tokens -> groups -> assignments -> compare -> users -> waiting -> sweep      collect
-    -> decide groups -> decide people -> decide memberships                     observe and decide
+    tokens -> groups -> assignments -> compare -> users -> waiting -> sweep groups      collect
+    -> decide groups -> sweep people -> decide people -> decide memberships            observe and decide
     -> review -> act removals -> act users -> act groups -> act memberships     review and act
     -> finish
 
@@ -12,7 +12,7 @@ that no row is left when the cycle finishes. No await, no clock, no store here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -39,6 +39,7 @@ from provisioning.engine.progress import (
 from provisioning.model import Lane, ObjectType
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
+NIBBLES = "0123456789abcdef"
 ACTING: dict[Phase, Lane] = {
     "act removals": "removals",
     "act users": "users",
@@ -200,7 +201,8 @@ def _following(progress: Progress) -> Phase:
     """Deciding goes on until nothing is undecided, acting until nothing is left, with review in between."""
     if progress.phase in DECIDING:
         undecided = (phase for phase, lanes in DECIDING.items() if any(progress.bins.get(lane) for lane in lanes))
-        return next(undecided, "review")
+        following: Phase = next(undecided, "review")
+        return following if progress.swept or following == "decide groups" else "sweep people"
     if progress.phase in ACTING or progress.phase == "review":
         return "finish" if progress.dry_run else _next_acting(progress)
     return PHASES[PHASES.index(progress.phase) + 1]
@@ -234,7 +236,7 @@ def _enter(progress: Progress, phase: Phase, pace: Pace) -> Progress:
             limit = pace.group_chunk if lane == "groups" else pace.chunk
             steps += [Decide(lane, first, last, rows) for first, last, rows in ranges(bins.pop(lane, {}), limit)]
         return replace(progress, phase=phase, todo=tuple(steps), bins=bins)
-    swept = progress.swept or phase == "sweep"
+    swept = progress.swept or phase == "sweep people"
     return replace(progress, phase=phase, todo=_collecting(progress, phase), swept=swept)
 
 
@@ -254,15 +256,24 @@ def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
             return (CompareAssignments(progress.generation, _generation(progress), refresh),)
         case "waiting":
             return (StageWaiting(progress.discard),)
-        case "sweep" if progress.kind == "initial" and not progress.swept:
-            kinds: Iterable[ObjectType] = ("group", "user")
-            return tuple(Sweep(kind, nibble) for kind in kinds for nibble in "0123456789abcdef")
+        case "sweep groups" | "sweep people" if progress.kind == "initial" and not progress.swept:
+            return _sweeping(phase)
         case "review":
             return (Review(),)
         case "finish":
             return (Finish(),)
         case _:
             return ()
+
+
+def _sweeping(phase: Phase) -> tuple[Step, ...]:
+    """Groups first: those that are then decided bring their members into the plan, and only who is missing after that
+    is missing.
+    """
+    if phase == "sweep groups":
+        return tuple(Sweep("group", nibble) for nibble in NIBBLES)
+    edges = (Sweep("group", nibble, edges=True) for nibble in NIBBLES)
+    return (*(Sweep("user", nibble) for nibble in NIBBLES), *edges)
 
 
 def _delta(progress: Progress, kind: ObjectType) -> tuple[Step, ...]:
