@@ -6,6 +6,7 @@
     rules/                scope, matching, mapping, decide, review: pure
     engine/               collect, observe, act, the cycle as a state machine, and the ports it needs
     adapters/             Graph, ServiceNow, the two state stores
+    api/                  the HTTP resources in Graph's shapes, as plain functions
     app                   puts them together; the only module that knows them all
     cli                   the command line: python -m provisioning
 

@@ -38,7 +38,9 @@ FAULTS: Mapping[Kind, Sequence[str]] = {
     "commit": ("crash before", "crash after", "reply lost", "refused"),
     "write": (
         *("crash before", "crash after", "reply lost", "connection refused"),
-        *("503", "202", "429", "403 though done"),
+        *("503", "202", "429", "401", "403 though done"),
+        *("half done", "half done, crash", "half done, reply lost"),
+        *("one item refused", "one item 500", "one item 500 though done"),
     ),
     "read": ("crash before", "connection lost", "503", "429"),
     "graph": ("crash before", "connection lost", "503", "429"),
@@ -48,7 +50,18 @@ FAULTS: Mapping[Kind, Sequence[str]] = {
 _SORRY = {"error": {"code": "sorry", "message": "not now", "detail": ""}}
 """An error of either side, in its shape."""
 
-CRASHES = frozenset({"crash before", "crash after"})
+CRASHES = frozenset({"crash before", "crash after", "half done, crash"})
+AT_THE_INSTANCE: Mapping[str, tuple[str, str, dict[str, Any]]] = {
+    "403 though done": ("batch: * *", "denied_after_write", {"times": None}),
+    "401": ("POST batch", "unauthorized", {}),
+    "half done": ("POST batch", "batch_cut", {"after_items": 1}),
+    "half done, crash": ("POST batch", "batch_cut", {"after_items": 1}),
+    "half done, reply lost": ("POST batch", "batch_cut", {"after_items": 1}),
+    "one item refused": ("batch: * *", "rule", {}),
+    "one item 500": ("batch: * *", "status", {"status": 500}),
+    "one item 500 though done": ("batch: * *", "status_after_write", {"status": 500}),
+}
+"""Faults of which the instance's emulator knows what they are."""
 
 
 COMMITS_TO_BEGIN = 4
@@ -170,9 +183,9 @@ class FusedTransport(httpx.AsyncBaseTransport):
         finally:
             after()
         self._fuse.breathe()
-        if fault == "crash after":
+        if fault in {"crash after", "half done, crash"}:
             self._fuse.die()
-        if fault == "reply lost":
+        if fault in {"reply lost", "half done, reply lost"}:
             raise httpx.ReadError("the reply was lost")
         return response
 
@@ -207,12 +220,13 @@ class Mortal(World):
         return FusedTransport(super().way_to_graph(), self.fuse, lambda _: "graph", lambda _: _nothing)
 
     def way_to_servicenow(self) -> httpx.AsyncBaseTransport:
-        return FusedTransport(super().way_to_servicenow(), self.fuse, _kind_of_call, self._deny)
+        return FusedTransport(super().way_to_servicenow(), self.fuse, _kind_of_call, self._prepare)
 
-    def _deny(self, fault: str) -> Callable[[], None]:
-        if fault != "403 though done":
+    def _prepare(self, fault: str) -> Callable[[], None]:
+        if fault not in AT_THE_INSTANCE:
             return _nothing
-        self.instance.faults.add("batch: * *", "denied_after_write", times=None)
+        on, effect, details = AT_THE_INSTANCE[fault]
+        self.instance.faults.add(on, effect, **details)
         return self.instance.faults.clear
 
     def live(self) -> bool:

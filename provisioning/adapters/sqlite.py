@@ -179,25 +179,6 @@ class SqliteStore:
             ) from error
 
 
-class SoleWorker:
-    """A lock beside a state file that the operating system takes back when its process ends, however it ends. Whoever
-    gets it knows that every earlier worker on this file is dead.
-
-    A lock of SQLite on a file of its own, because that is the same on every platform.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self._connection = sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None)
-        try:
-            self._connection.execute("BEGIN EXCLUSIVE")
-            self.alone = True
-        except sqlite3.OperationalError:
-            self.alone = False
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 def _row(partition: str, values: tuple[bytes, str, str]) -> Row:
     key, data, etag = values
     return Row(partition, key_text(key), json.loads(data), etag)
