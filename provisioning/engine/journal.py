@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provisioning.engine.keys import digest
+from provisioning.engine.keys import bin_of, digest
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.rows import Operation, Put
@@ -37,7 +37,7 @@ class Journal:
             entries.append((partition, Put(key, summarize(occurrence, origin))))
             name = digest(occurrence.decision.object)
             pointer = {"partition": partition, "key": key}
-            by_object.append((f"{self._job}|object|{name[:2]}", Put(f"{name[:24]}|{key}", pointer)))
+            by_object.append((self._object_partition(occurrence.decision.object), Put(f"{name[:24]}|{key}", pointer)))
         await commit_each(self._store, JOURNAL, entries)
         await commit_each(self._store, JOURNAL, by_object)
 
@@ -59,12 +59,16 @@ class Journal:
                 return
             moment -= timedelta(hours=1)
 
+    def _object_partition(self, object_key: str) -> str:
+        """By the object's bin: a chunk of the plan writes to one partition or two, not to one for each object."""
+        return f"{self._job}|object|{bin_of(object_key)[0]}"
+
     async def of_object(self, object_key: str, limit: int = 20) -> list[dict[str, Any]]:
         """An object's entries, newest first."""
         name = digest(object_key)
         prefix = f"{name[:24]}|"
         pointers = await self._store.scan(
-            JOURNAL, f"{self._job}|object|{name[:2]}", after=prefix, before=f"{name[:24]}~", limit=limit
+            JOURNAL, self._object_partition(object_key), after=prefix, before=f"{name[:24]}~", limit=limit
         )
         keys = [(str(row.data["partition"]), str(row.data["key"])) for row in pointers]
         rows = await self._store.get_many(JOURNAL, keys)

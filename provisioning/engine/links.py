@@ -156,6 +156,10 @@ class Links:
         return not link.linked or self._key(link.type, value)[1] == key
 
     def _key(self, kind: ObjectType, value: str | None) -> tuple[str, str]:
-        """A match value may hold what no row key may, and ServiceNow ignores its case: the key is a hash."""
+        """A match value may hold what no row key may, and ServiceNow ignores its case: the key is a hash.
+
+        One partition for each object type: ServiceNow's pace is far below what a partition takes, and a batch claims
+        its keys in one transaction.
+        """
         name = digest((value or "").casefold())
-        return f"{self._job}|{kind}|{name[0]}", name[:40]
+        return f"{self._job}|{kind}", name[:40]
