@@ -131,7 +131,7 @@ class Sleeps(Exception):
 
 @worlds
 def test_a_worker_that_wakes_up_after_another_took_its_job_sends_nothing_more(story, everyone):
-    for number in some(range(rounds_of(story, everyone=everyone)), 3):
+    for number in some(range(rounds_of(story, everyone=everyone)), 5):
         with eve_of(story, everyone=everyone).copy() as world:
             sleeper, reached, half = world.engine(), [], []
 
@@ -181,7 +181,7 @@ ON_DEMAND = {
 
 @pytest.mark.parametrize(("story", "name"), [(story, name) for story, names in ON_DEMAND.items() for name in names])
 def test_an_on_demand_run_between_any_two_steps_of_a_cycle_changes_nothing_in_the_end(story, name):
-    for number in some(range(rounds_of(story)), 5):
+    for number in some(range(rounds_of(story)), 9):
         with eve_of(story).copy() as world:
             reached = []
 
@@ -225,7 +225,7 @@ def test_an_on_demand_run_that_is_killed_anywhere_changes_nothing_in_the_end(sto
             return count, [text for text in world.settle() if "are counted" not in text] if number else []
 
     count, _ = started(0, "")
-    for number in some(range(1, count + 1), 6):
+    for number in some(range(1, count + 1), 16):
         for fault in ("crash before", "crash after"):
             _, wrong = started(number, fault)
             assert wrong == [], f"{story}: on demand for {name}, effect {number}, {fault}"
@@ -288,7 +288,7 @@ def late(company: Company) -> None:
 @pytest.mark.parametrize("story", ["a day of changes", "a day of returns"])
 def test_what_changes_while_a_long_cycle_runs_is_collected_by_it(story, pace):
     rounds = rounds_of(story)
-    for number in some(range(rounds), 3):
+    for number in some(range(rounds), 5):
         with eve_of(story).copy() as world:
             world.pace, world.time_box = pace, 10.0
             world.instance.capacity.set_times(insert=7.0, update=7.0, delete=7.0, read=0.1)

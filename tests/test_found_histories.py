@@ -1,0 +1,145 @@
+"""Histories in which a change was lost, or an account or membership was left wrong, before the engine was mended."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from provisioning.engine.jobs import LEASE_SECONDS, RENEW_BELOW, JobRows
+from provisioning.errors import LeaseLost
+from tests.company import DOMAIN
+from tests.crashing import mortal_world
+from tests.emulators.graph import ExpireDelta
+from tests.stories import EXHAUSTIVE
+
+
+@pytest.fixture
+def world():
+    with mortal_world() as world:
+        world.company.remember_foreign()
+        yield world
+
+
+def settled(world):
+    world.company.expect()
+    return world.settle()
+
+
+def deaths(world):
+    """A copy of the world after the death of its process at each commit of the next cycle, or at some of them."""
+    with world.copy() as rehearsal:
+        rehearsal.live()
+        commits = [number for number, each in enumerate(rehearsal.fuse.seen, 1) if each.kind == "commit"]
+    for number in commits[:: 1 if EXHAUSTIVE else 4]:
+        with world.copy() as copy:
+            copy.fuse.set(number, "crash after")
+            assert not copy.live()
+            copy.fuse.set(0, "")
+            copy.bury()
+            yield copy
+
+
+def test_managers_in_a_circle_who_are_created_in_one_request_are_both_linked(world):
+    world.company.hire("cy")
+    world.company.hire("dee", manager="cy")
+    world.company.report_to("cy", "dee")
+    assert settled(world) == []
+
+
+def test_who_waits_for_a_manager_is_told_although_the_worker_dies_when_the_manager_appears(world):
+    world.company.hire("zoe", direct=False)
+    world.company.hire("ada", manager="zoe")
+    world.company.found("Engineers", "zoe", "ada", assigned=False)
+    assert settled(world) == []
+    world.company.assign("Engineers")
+    world.company.expect()
+    for copy in deaths(world):
+        assert copy.settle() == []
+
+
+def test_an_account_that_was_adopted_is_told_to_who_waits_for_it_although_the_worker_dies(world):
+    adopted = world.instance.insert("sys_user", {"user_name": f"zoe@{DOMAIN}", "first_name": "Zoe"})
+    world.company.adopted.add(("sys_user", adopted["sys_id"]))
+    world.company.hire("zoe", direct=False)
+    world.company.hire("ada", manager="zoe")
+    world.cycle()
+    world.company.assign("zoe")
+    world.company.expect()
+    for copy in deaths(world):
+        assert copy.settle() == []
+
+
+@pytest.mark.parametrize("kind", ["users", "groups"])
+def test_members_of_an_unassigned_group_are_removed_although_a_forgotten_token_makes_all_be_read(world, kind):
+    world.company.hire("ada")
+    world.company.found("Engineers", "ada")
+    assert settled(world) == []
+    world.company.unassign("Engineers")
+    world.directory.behaviour.faults.add(ExpireDelta(), f"GET /{kind}/delta")
+    assert settled(world) == []
+    assert world.members("Engineers") == set()
+
+
+def test_the_name_that_a_renamed_user_leaves_goes_to_a_new_one(world):
+    world.company.hire("ada")
+    assert settled(world) == []
+    world.company.change("ada", userPrincipalName=f"ada.king@{DOMAIN}")
+    world.company.hire("ada the second", userPrincipalName=f"ada@{DOMAIN}")
+    assert settled(world) == []
+
+
+def test_the_name_of_a_user_who_was_never_created_goes_to_another_one(world):
+    world.company.hire("ada")
+    world.instance.faults.add("batch: POST sys_user", "rule")
+    world.cycle()
+    world.company.delete("ada")
+    world.company.hire("ada the second", userPrincipalName=f"ada@{DOMAIN}")
+    assert settled(world) == []
+
+
+def rows_of(world):
+    return JobRows(world.store, "job")
+
+
+def test_steps_that_renew_the_lease_side_by_side_all_keep_it(world):
+    rows, now = rows_of(world), world.now()
+    world.run(rows.take_lease("driver", now))
+
+    async def renew():
+        later = now + LEASE_SECONDS - RENEW_BELOW + 1
+        await asyncio.gather(*(rows.renew_lease("driver", later) for _ in range(4)))
+
+    world.run(renew())
+
+
+def test_a_driver_cannot_come_back_to_a_lease_that_was_given_back(world):
+    rows, now = rows_of(world), world.now()
+    world.run(rows.take_lease("driver", now))
+    world.run(rows.release_lease("driver"))
+    with pytest.raises(LeaseLost):
+        world.run(rows.renew_lease("driver", now))
+
+
+def test_a_driver_whose_lease_ran_out_goes_on_if_nobody_took_it(world):
+    rows, now = rows_of(world), world.now()
+    world.run(rows.take_lease("driver", now))
+    world.run(rows.renew_lease("driver", now + 10 * LEASE_SECONDS))
+    with pytest.raises(LeaseLost):
+        world.run(rows.take_lease("another", now + 10 * LEASE_SECONDS))
+
+
+def test_a_cycle_that_ended_but_whose_worker_died_before_saying_so_does_not_block_the_next_one(world):
+    world.company.hire("ada")
+    world.company.expect()
+    with world.copy() as rehearsal:
+        rehearsal.live()
+        last = [number for number, each in enumerate(rehearsal.fuse.seen, 1) if each.kind == "commit"][-3:]
+    for number in last:
+        with world.copy() as copy:
+            copy.fuse.set(number, "crash before")
+            copy.live()
+            copy.fuse.set(0, "")
+            if copy.run(rows_of(copy).progress())[0].finished:
+                assert copy.cycle().finished
+                assert copy.settle() == []
