@@ -314,9 +314,10 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     """One row of the plan: a change that was read and not yet settled, and the decision once it is made.
 
     `grants` maps a grant to True (given) or False (withdrawn). `attributes` is None when the source object has not
-    been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a loss
-    that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group. `withdrawn`
-    is a membership that ended. `decided_at` is in seconds since 1970; `link_etag` is that of the link decided on.
+    been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a
+    loss that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group.
+    `withdrawn` is a membership that ended. `released` marks a removal that a person let go on. `decided_at` is in
+    seconds since 1970; `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -329,6 +330,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     unproven: bool = False
     expand: bool = False
     decision: Decision | None = None
+    released: bool = False
     decided_at: float = 0.0
     link_etag: str = ""
 

@@ -11,7 +11,7 @@ from provisioning.errors import LeaseLost
 from tests.company import DOMAIN
 from tests.crashing import mortal_world
 from tests.emulators.graph import ExpireDelta
-from tests.stories import EXHAUSTIVE
+from tests.stories import EXHAUSTIVE, LEAVERS, guarded_world
 
 
 @pytest.fixture
@@ -143,3 +143,18 @@ def test_a_cycle_that_ended_but_whose_worker_died_before_saying_so_does_not_bloc
             if copy.run(rows_of(copy).progress())[0].finished:
                 assert copy.cycle().finished
                 assert copy.settle() == []
+
+
+def test_a_review_that_breaks_off_half_way_lets_none_of_the_held_removals_through():
+    with guarded_world() as world:
+        for copy in deaths(world):
+            assert copy.settle(held=len(LEAVERS)) == []
+
+
+def test_what_a_person_let_go_on_goes_on_although_the_worker_dies_half_way():
+    with guarded_world() as world:
+        world.run(world.engine().approve(world.cycle().held))
+        world.company.held.clear()
+        world.company.expect()
+        for copy in deaths(world):
+            assert copy.settle() == []

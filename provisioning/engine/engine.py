@@ -42,7 +42,7 @@ from provisioning.engine.progress import (
     Sweep,
     Turn,
 )
-from provisioning.engine.reviewing import review_plan
+from provisioning.engine.reviewing import review_cycle
 from provisioning.engine.tally import Tally
 from provisioning.engine.work import Work
 from provisioning.errors import (
@@ -247,7 +247,7 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             more = await decide_range(work, step)
             return replace(work.tally.result(), follow_up=more)
         case Review():
-            return await review_plan(work)
+            return await review_cycle(work)
         case Act():
             following = await act_range(work, step)
             return replace(work.tally.result(), follow_up=following)

@@ -20,8 +20,22 @@ MANAGED = {"users": "user", "groups": "group", "memberships": "member"}
 
 async def review_plan(work: Work) -> StepResult:
     """Raises nothing: held removals are a result, with the id under which a person can approve them."""
+    return await _review(work, await _removals(work), [])
+
+
+async def review_cycle(work: Work) -> StepResult:
+    """As `review_plan`, for the whole cycle: what it has held already counts as well. A review that broke off half-way,
+    or one that follows when more was collected, would otherwise let the rest through.
+    """
     rows = await _removals(work)
-    counts = Counter(kind_of(decision) for _, decision in rows)
+    planned = {decision.object for _, decision in rows}
+    held = await _held(work)
+    return await _review(work, rows, [decision for decision in held if decision.object not in planned])
+
+
+async def _review(work: Work, rows: list[tuple[PlanRow, Decision]], waiting: list[Decision]) -> StepResult:
+    fresh = [decision for row, decision in rows if not row.pending.released]
+    counts = Counter(kind_of(decision) for decision in (*fresh, *waiting))
     state, _ = await work.context.rows.state()
     verdicts = [
         review(kind, number, state.managed.get(MANAGED[kind], 0), work.context.job.limits)
@@ -29,13 +43,16 @@ async def review_plan(work: Work) -> StepResult:
     ]
     held = {verdict.kind for verdict in verdicts if verdict.held}
     concerned = [(row, decision) for row, decision in rows if kind_of(decision) in held]
-    if not concerned:
+    if not held:
         return work.tally.result()
-    plan_id = plan_identity([decision for _, decision in concerned])
+    still = [decision for decision in waiting if kind_of(decision) in held]
+    plan_id = plan_identity([*(decision for _, decision in concerned), *still])
     approval = state.approval
     if approval is not None and approval.plan == plan_id and approval.expires > work.context.now():
+        # Each row remembers it: what is left of them when a worker has died half-way is still approved.
+        await work.plan.record([(row, replace(row.pending, released=True)) for row, _ in concerned])
         return work.tally.result()
-    await _hold(work, concerned, verdicts)
+    await _hold(work, [(row, decision) for row, decision in concerned if not row.pending.released], verdicts)
     return replace(work.tally.result(), held=plan_id)
 
 
@@ -62,6 +79,15 @@ async def _removals(work: Work) -> list[tuple[PlanRow, Decision]]:
             if decision is not None and _is_removal(decision):
                 found.append((row, decision))
         after = rows[-1].key
+    return found
+
+
+async def _held(work: Work) -> list[Decision]:
+    found: list[Decision] = []
+    after = ""
+    while held := await work.context.held.page(after):
+        found += [pending.decision for _, pending in held if pending.decision is not None]
+        after = held[-1][0].key
     return found
 
 
