@@ -2,6 +2,7 @@
 
     ProvisioningError
     ├── ConfigError             a person must change the configuration   -> nothing starts
+    │   └── ExpressionError       an expression; prints it with a caret  -> evaluated: this object only
     ├── ObjectError             this object only                         -> journal, escrow, go on
     ├── Unavailable             the other side is unwell                 -> stop here, keep the cursor, come back
     │   ├── Throttled             it said when to come back
@@ -17,6 +18,9 @@ This module knows no other.
 
 from __future__ import annotations
 
+EXCERPT = 100
+"""How many characters of a long line an `ExpressionError` shows."""
+
 
 class ProvisioningError(Exception):
     """Root of everything this package raises on purpose."""
@@ -24,6 +28,37 @@ class ProvisioningError(Exception):
 
 class ConfigError(ProvisioningError):
     """The configuration is wrong: which setting, what it holds, what it should hold."""
+
+
+class ExpressionError(ConfigError):
+    """An expression or pattern is wrong, or could not be evaluated. `span` is the part of `source` that it is about.
+
+    As text: the message, the line of the source, and carets under the span.
+    """
+
+    def __init__(self, message: str, *, source: str = "", span: tuple[int, int] = (0, 0)) -> None:
+        super().__init__(message)
+        self.message = message
+        self.source = source
+        self.span = span
+
+    def __str__(self) -> str:
+        if not self.source:
+            return self.message
+        start = min(self.span[0], len(self.source))
+        first = self.source.rfind("\n", 0, start) + 1
+        line = self.source[first:].split("\n", 1)[0]
+        where = f" (line {self.source.count(chr(10), 0, start) + 1})" if "\n" in self.source else ""
+        column = start - first
+        width = max(1, min(self.span[1] - start, len(line) - column))
+        # A long line is shown around the span, and what carets cannot align with (tabs, controls) as blanks.
+        left = max(0, column - EXCERPT // 2) if len(line) > EXCERPT else 0
+        shown = line[left : left + EXCERPT]
+        width = min(width, max(1, left + EXCERPT - column))
+        before, after = "…" if left else "", "…" if left + EXCERPT < len(line) else ""
+        shown = "".join(each if each.isprintable() else " " for each in shown)
+        carets = " " * (len(before) + column - left) + "^" * width
+        return f"{self.message}{where}\n    {before}{shown}{after}\n    {carets}"
 
 
 class ObjectError(ProvisioningError):
