@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from urllib.parse import parse_qs
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
 from provisioning.adapters.servicenow.auth import OAuth
@@ -16,6 +20,7 @@ from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, INTEGRATION_USE
 from tests.servicenow_world import World
 
 SECRET = "hunter2-do-not-print"
+JWT = {"client_id": "c", "client_secret": SECRET, "username": "u"}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,9 @@ def test_an_instance_that_cannot_be_used_is_refused_with_the_way_out_on_one_line
         ("basic", {"username": "u", "password": SECRET + "\n"}, "SERVICENOW_PASSWORD"),
         ("oauth-client-credentials", {"client_id": "c"}, "SERVICENOW_CLIENT_SECRET"),
         ("api-key", {"api_key": SECRET + "ü"}, "SERVICENOW_API_KEY"),
-        ("oauth-jwt", {}, "not supported yet"),
+        ("oauth-jwt", JWT, "SERVICENOW_CLIENT_CERTIFICATE_PATH"),
+        ("oauth-jwt", {**JWT, "client_certificate_path": "/no/such/key.pem"}, "/no/such/key.pem"),
+        ("oauth-jwt", {**JWT, "client_certificate_path": __file__}, "PEM file"),
         ("kerberos", {}, "oauth-client-credentials"),
     ],
 )
@@ -75,6 +82,49 @@ def test_a_login_that_lacks_a_setting_names_it_and_never_its_value(kind, setting
     with pytest.raises(ConfigError, match=reason) as raised:
         credentials(kind, **settings)
     assert SECRET not in str(raised.value)
+
+
+@pytest.fixture(scope="session", params=["rsa", "P-256", "P-384", "P-521"])
+def signing_key(request, tmp_path_factory):
+    """A private key in a file, and the public one that is registered with the instance."""
+    curves = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+    if request.param == "rsa":
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    else:
+        key = ec.generate_private_key(curves[request.param])
+    plain = serialization.NoEncryption()
+    path = tmp_path_factory.mktemp("keys") / "key.pem"
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return str(path), public.decode()
+
+
+def jwt_login(world, signing_key):
+    path, public = signing_key
+    world.instance.accounts.add_client("jwt-client", CLIENT_SECRET, public_key=public)
+    named = {"username": INTEGRATION_USER, "client_certificate_path": path, "jwt_key_id": "k1"}
+    return {"client_id": "jwt-client", "client_secret": CLIENT_SECRET, **named}
+
+
+def test_a_signed_assertion_lets_us_in_and_each_token_takes_a_new_one(runner, signing_key):
+    world = World(runner)
+    target = ServiceNowTarget(world.another_session(credentials("oauth-jwt", **jwt_login(world, signing_key))))
+    assert all(finding.ok for finding in world.do(target.check()))
+    world.instance.accounts.revoke_tokens()
+    assert world.do(target.read("sys_user", ["a" * 32], [])) == {}
+    bodies = [parse_qs(r.content.decode()) for r in world.wire.requests if r.url.path == "/oauth_token.do"]
+    assertions = [body["assertion"][0] for body in bodies]
+    assert len(assertions) == len(set(assertions)) == 2
+    assert jwt.get_unverified_header(assertions[0])["kid"] == "k1"
+
+
+def test_an_assertion_that_the_instance_does_not_take_is_told_with_the_way_out(runner, signing_key):
+    world = World(runner)
+    login = {**jwt_login(world, signing_key), "username": "nobody.here"}
+    target = ServiceNowTarget(world.another_session(credentials("oauth-jwt", **login)))
+    with pytest.raises(Unauthorized, match="JWT key") as raised:
+        world.do(target.read("sys_user", ["a" * 32], []))
+    assert CLIENT_SECRET not in str(raised.value)
 
 
 def logins(world):

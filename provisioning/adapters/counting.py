@@ -4,6 +4,7 @@ out through a proxy where this machine's environment names one.
 
 from __future__ import annotations
 
+import ssl
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -25,16 +26,16 @@ class CountingTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def connection_to(url: str) -> httpx.AsyncHTTPTransport:
-    """A pool of connections. httpx looks for a proxy only where it makes the transport itself, so it is done here:
-    HTTPS_PROXY and NO_PROXY hold, and this machine is always reached directly.
+def connection_to(url: str, context: ssl.SSLContext | None = None) -> httpx.AsyncHTTPTransport:
+    """A pool of connections; `context` shows a client certificate. httpx looks for a proxy only where it makes the
+    transport itself, so it is done here: HTTPS_PROXY and NO_PROXY hold, and this machine is always reached directly.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc) and not _is_this_machine(host):
-        return httpx.AsyncHTTPTransport(retries=0, proxy=proxy)
-    return httpx.AsyncHTTPTransport(retries=0)
+        return httpx.AsyncHTTPTransport(retries=0, proxy=proxy, verify=context or True)
+    return httpx.AsyncHTTPTransport(retries=0, verify=context or True)
 
 
 def _is_this_machine(host: str) -> bool:

@@ -1,17 +1,24 @@
-"""How we log in: OAuth client credentials and OAuth password, Basic, an API key header, each an `httpx.Auth`. A token
-is asked for once for all requests that need it, renewed before it ends and once after a 401; credentials that were
-refused are not tried again for a while, because an instance locks an account after a few failures. A secret goes into
-a request and nowhere else. Knows no instance: the address is that of the request at hand.
+"""How we log in: OAuth by client credentials, password or signed assertion, Basic, an API key header, each an
+`httpx.Auth`; a client certificate is shown by the connection itself. A token is asked for once for all requests that
+need it, renewed before it ends and once after a 401; credentials that were refused are not tried again for a while,
+because an instance locks an account after a few failures. A secret goes into a request and nowhere else. Knows no
+instance: the address is that of the request at hand.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
+import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from provisioning.adapters.servicenow.answers import answer_of, body_of
 from provisioning.adapters.servicenow.faults import Fault
@@ -22,6 +29,10 @@ RENEW_BEFORE = 60.0
 """Seconds of life that a token must have left to be used."""
 QUIET_AFTER_REFUSAL = 60.0
 """Seconds in which refused credentials are not shown to the instance again."""
+
+ASSERTION_SECONDS = 240
+"""Life of a signed assertion: it is used at once, and instances forgive 300 s of skew."""
+KINDS = ("oauth-client-credentials", "oauth-password", "oauth-jwt", "basic", "api-key", "mtls")
 
 Clock = Callable[[], float]
 
@@ -40,19 +51,29 @@ def credentials(kind: str, **settings: str) -> httpx.Auth:
             return FixedCredentials(httpx.BasicAuth(given["username"], given["password"]))
         case "api-key":
             return FixedCredentials(_ApiKey(_settings(kind, settings, "api_key")["api_key"]))
-        case "oauth-jwt" | "mtls":
-            raise ConfigError(f"SERVICENOW_AUTH={kind} is not supported yet: use oauth-client-credentials")
+        case "oauth-jwt":
+            names = ("client_id", "client_secret", "username", "client_certificate_path")
+            given = _settings(kind, settings, *names)
+            return OAuth("urn:ietf:params:oauth:grant-type:jwt-bearer", *_bearer_form(given, settings))
+        case "mtls":
+            return httpx.Auth()
         case _:
-            raise ConfigError(
-                f"SERVICENOW_AUTH is {kind!r}: use oauth-client-credentials, oauth-password, basic or api-key"
-            )
+            raise ConfigError(f"SERVICENOW_AUTH is {kind!r}: use {', '.join(KINDS)}")
 
 
 class OAuth(httpx.Auth):
-    """A bearer token from the instance's own token endpoint."""
+    """A bearer token from the instance's own token endpoint. `assert_` makes what is new in each request for one."""
 
-    def __init__(self, grant: str, form: Mapping[str, str], *, now: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        grant: str,
+        form: Mapping[str, str],
+        assert_: Callable[[], Mapping[str, str]] = dict,
+        *,
+        now: Clock = time.monotonic,
+    ) -> None:
         self._form = {"grant_type": grant, **form}
+        self._assert = assert_
         self._now = now
         self._token = ""
         self._good_until = 0.0
@@ -79,7 +100,7 @@ class OAuth(httpx.Auth):
             "POST",
             request.url.join(TOKEN_PATH),
             headers={"Accept": "application/json"},
-            data=self._form,
+            data={**self._form, **self._assert()},
             extensions={"timeout": request.extensions.get("timeout", {})},
         )
 
@@ -92,7 +113,8 @@ class OAuth(httpx.Auth):
                     f"{host}: the token endpoint refused the credentials (grant {self._form['grant_type']}, status "
                     f"{response.status_code}). Check client id and secret, that the registry record is active and "
                     "names an application user, and that glide.oauth.inbound.client.credential.grant_type.enabled is "
-                    "true; with user and password also that the user is active, not locked out and not web-only",
+                    "true; with user and password also that the user is active, not locked out and not web-only; with "
+                    "a signed assertion that the JWT key is registered and the subject is a user's name",
                     code="ServiceNowCredentialsValidation",
                 )
             )
@@ -184,6 +206,69 @@ def _settings(kind: str, settings: Mapping[str, str], *names: str) -> dict[str, 
         if name == "api_key" and not value.isascii():
             raise ConfigError(f"{variable} holds characters outside ASCII, which no API key has: copy it again")
     return {name: settings[name] for name in names}
+
+
+def _bearer_form(
+    given: Mapping[str, str], settings: Mapping[str, str]
+) -> tuple[dict[str, str], Callable[[], Mapping[str, str]]]:
+    """The form of a JWT bearer request, and how to sign a new assertion: each is good once."""
+    path, client = given["client_certificate_path"], given["client_id"]
+    key = private_key(path)
+    algorithm = _algorithm(key, path)
+    headers = {"kid": settings["jwt_key_id"]} if settings.get("jwt_key_id") else None
+
+    def assertion() -> dict[str, str]:
+        now = int(time.time())
+        claims = {
+            "iss": client,
+            "aud": client,
+            "sub": given["username"],
+            "iat": now,
+            "exp": now + ASSERTION_SECONDS,
+            "jti": str(uuid.uuid4()),
+        }
+        return {"assertion": jwt.encode(claims, key, algorithm=algorithm, headers=headers)}
+
+    return {"client_id": client, "client_secret": given["client_secret"]}, assertion
+
+
+def private_key(path: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    """The key in a PEM file. Raises `ConfigError` that names the file and nothing of its content."""
+    way_out = "name a PEM file with an unencrypted RSA or elliptic-curve private key"
+    try:
+        key = serialization.load_pem_private_key(Path(path).read_bytes(), password=None)
+    except OSError as error:
+        raise ConfigError(f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path}: {error.strerror}: {way_out}") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path} holds no such key: {way_out}") from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ConfigError(f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path} holds a key of another kind: {way_out}")
+    return key
+
+
+def _algorithm(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, path: str) -> str:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "RS256"
+    known = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+    if key.curve.name not in known:
+        raise ConfigError(
+            f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path}: ServiceNow takes no signatures of the curve {key.curve.name}: "
+            "use P-256, P-384, P-521 or RSA"
+        )
+    return known[key.curve.name]
+
+
+def client_context(path: str) -> ssl.SSLContext:
+    """For mutual TLS: trusts what this machine trusts and shows the certificate in the PEM file."""
+    context = ssl.create_default_context()
+    try:
+        context.load_cert_chain(path)
+    except OSError as error:
+        raise ConfigError(
+            f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path} cannot be used: name a PEM file with an unencrypted private "
+            "key and its certificate"
+        ) from error
+    return context
 
 
 def _seconds(value: Any) -> float:
