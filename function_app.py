@@ -10,6 +10,7 @@
 The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -49,29 +50,40 @@ app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 class Process:
-    """What a worker process builds once, when it is first needed, and keeps until it ends."""
+    """What a worker process opens when it is first needed and keeps until it ends; anew when another schema is in
+    force. The one before stays open for whoever is still at work with it.
+    """
 
     def __init__(self) -> None:
-        self._app: App | None = None
+        self._opened: list[App] = []
+        self._open: Callable[[], Awaitable[App]] = _open_from_environment
+        self._opening = asyncio.Lock()
 
-    def app(self) -> "App":
+    async def app(self) -> "App":
         """Raises `ConfigError`: at each call, so that each answer says what is wrong."""
-        if self._app is None:
-            from provisioning.app import build_app  # noqa: PLC0415 - health and indexing do without the adapters
+        async with self._opening:
+            if not self._opened or not await self._opened[-1].is_current():
+                self._opened.append(await self._open())
+            return self._opened[-1]
 
-            self._app = build_app(Settings.load(os.environ))
-        return self._app
+    def use(self, opening: "Callable[[], Awaitable[App]] | None") -> None:
+        """For a process that opens its app itself."""
+        self._opened = []
+        self._open = opening or _open_from_environment
+        self._opening = asyncio.Lock()
 
-    def use(self, built: "App | None") -> None:
-        """For a process that has built its app itself."""
-        self._app = built
+
+async def _open_from_environment() -> "App":
+    from provisioning.app import open_app  # noqa: PLC0415 - health and indexing do without the adapters
+
+    return await open_app(Settings.load(os.environ))
 
 
 process = Process()
 
 
-def engine() -> Engine:
-    return process.app().engine
+async def engine() -> Engine:
+    return (await process.app()).engine
 
 
 # --- Schedule and orchestration -----------------------------------------------------------------
@@ -83,12 +95,13 @@ def engine() -> Engine:
 async def tick(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
     if timer.past_due:
         logger.info("tick is late")
-    if await is_busy(client) or not await engine().is_due():
+    running = await engine()
+    if await is_busy(running, client) or not await running.is_due():
         return
     try:
-        await start_cycle(client)
+        await start_cycle(running, client)
     except (LeaseLost, RowConflict):
-        logger.info("job is held elsewhere", extra={"job": engine().context.job.id})
+        logger.info("job is held elsewhere", extra={"job": running.context.job.id})
 
 
 @app.function_name("cycle")
@@ -100,24 +113,23 @@ def cycle(context: df.DurableOrchestrationContext) -> orchestration.Moves:
 @app.function_name("advance")
 @app.activity_trigger(input_name="turn")
 async def advance(turn: dict) -> dict:  # type: ignore[type-arg] # the worker refuses parameters of a class
-    return await orchestration.advance(engine(), turn)
+    return await orchestration.advance(await engine(), turn)
 
 
 @app.function_name("run_step")
 @app.activity_trigger(input_name="order")
 async def run_step(order: dict) -> str:  # type: ignore[type-arg] # as above
-    return await orchestration.run_step(engine(), order)
+    return await orchestration.run_step(await engine(), order)
 
 
-async def is_busy(client: df.DurableOrchestrationClient) -> bool:
+async def is_busy(running: Engine, client: df.DurableOrchestrationClient) -> bool:
     """To be asked first: an instance that is started anew is silently replaced while it runs."""
-    status = await client.get_status(orchestration.instance_of(engine().context.job.id))
+    status = await client.get_status(orchestration.instance_of(running.context.job.id))
     return status.runtime_status in BUSY
 
 
-async def start_cycle(client: df.DurableOrchestrationClient) -> None:
+async def start_cycle(running: Engine, client: df.DurableOrchestrationClient) -> None:
     """Takes the job's lease first. Raises `LeaseLost` or `RowConflict` when somebody else was faster."""
-    running = engine()
     progress = await running.begin_cycle()
     instance = orchestration.instance_of(running.context.job.id)
     try:
@@ -142,7 +154,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(JOB, methods=["GET"])
 async def get_job(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> dict[str, Any]:
-        found = _job(req).engine.context
+        found = (await _job(req)).engine.context
         state, _ = await found.rows.state()
         progress = await found.rows.progress()
         cycles = await found.rows.cycles()
@@ -156,11 +168,11 @@ async def get_job(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     async def answer() -> None:
-        _job(req)
-        if await is_busy(client):
+        running = (await _job(req)).engine
+        if await is_busy(running, client):
             raise already_running()
         try:
-            await start_cycle(client)
+            await start_cycle(running, client)
         except (LeaseLost, RowConflict) as held:
             raise already_running() from held
 
@@ -171,7 +183,7 @@ async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient
 @app.route(f"{JOB}/provisionOnDemand", methods=["POST"])
 async def provision_on_demand(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> dict[str, Any]:
-        found = await provision(_job(req).engine, asked_object(req.get_body()), write=True)
+        found = await provision((await _job(req)).engine, asked_object(req.get_body()), write=True)
         if not found.entries:
             raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
         return on_demand_answer(found.entries[0])
@@ -179,10 +191,10 @@ async def provision_on_demand(req: func.HttpRequest) -> func.HttpResponse:
     return await _answered(req, answer)
 
 
-def _job(req: func.HttpRequest) -> "App":
+async def _job(req: func.HttpRequest) -> "App":
     """The app, if it serves the job that the address names."""
     sp, job = req.route_params.get("sp", ""), req.route_params.get("job", "")
-    found = process.app()
+    found = await process.app()
     if sp.lower() != found.settings.service_principal_id.lower():
         raise not_found(sp)
     if job != found.settings.job_id:

@@ -2,7 +2,8 @@
 
     model, rows, errors   the nouns, the rows of the state store, the error tree: no input or output
     config                settings from the environment, parsed and refused early
-    schema/               Microsoft's synchronizationSchema JSON <-> the job's mappings
+    expressions/          Entra's mapping language: text -> compiled expression; knows neither side
+    schema/               Microsoft's synchronizationSchema JSON <-> the job's mappings and filters
     rules/                scope, matching, mapping, decide, review: pure
     engine/               collect, observe, act, the cycle as a state machine, and the ports it needs
     adapters/             Graph, ServiceNow, the two state stores
@@ -10,5 +11,6 @@
     app                   puts them together; the only module that knows them all
     cli                   the command line: python -m provisioning
 
-Imports point inward: cli -> app -> engine, adapters -> rules -> schema -> model, errors. A test checks it.
+Imports point inward: cli -> app -> engine, adapters -> rules -> schema -> expressions -> model, errors. A test
+checks it.
 """

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -32,7 +32,7 @@ from provisioning.adapters.graph import (
 from provisioning.adapters.http import ReadOnlyTransport
 from provisioning.adapters.overlay import OverlayStore
 from provisioning.adapters.run_lock import RunLock
-from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
+from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, client_context, credentials
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.config import (
     AzureIdentity,
@@ -48,9 +48,10 @@ from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
 from provisioning.engine.ports import Store
+from provisioning.engine.schemas import Schemas
 from provisioning.model import Write, WriteOutcome
-from provisioning.rules.decide import Policy
-from provisioning.schema import default_schema
+from provisioning.rules.assessment import Policy
+from provisioning.schema import Schema, default_schema, load_schema
 
 TALKATIVE = ("httpx", "httpcore", "msal", "azure", "urllib3", "asyncio")
 """Loggers that would write addresses with queries, and with them names and delta tokens, into the log."""
@@ -125,57 +126,85 @@ class App:
         if driver and found is not None and found[0].driver == driver:
             await self.engine.end_lease_of_the_dead()
 
+    async def is_current(self) -> bool:
+        """Whether the job still works with the schema that this app was opened with."""
+        context = self.engine.context
+        return await Schemas(context.store, context.job.id).in_force() == context.job.schema_version
+
     async def close(self) -> None:
         await self._opened.aclose()
 
 
-def build_app(
+async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry runs and tests
     settings: Settings,
     *,
     dry_run: bool = False,
+    document: Any = None,
+    reading: Collection[str] = (),
     graph_transport: httpx.AsyncBaseTransport | None = None,
     servicenow_transport: httpx.AsyncBaseTransport | None = None,
     now: Callable[[], float] = time.time,
 ) -> App:
-    """Sends nothing. A dry run reads both sides and the state, refuses below everything to write to the sides, and
-    keeps what it writes to the state to itself.
+    """Reads the job's schema from its state and sends nothing to either side. A `document` stands in for that schema,
+    for a dry run of what it would do; `reading` names further properties to read of users. Raises `ConfigError` for a
+    schema that cannot be worked with.
+
+    A dry run reads both sides and the state, refuses below everything to write to the sides, and keeps what it writes
+    to the state to itself.
     """
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    opened = AsyncExitStack()
-    graph = CountingTransport(graph_transport or connection_to(settings.graph_base_url))
-    servicenow = CountingTransport(servicenow_transport or connection_to(settings.instance_url))
-    schema = default_schema()
-    source = GraphSource(
-        GraphSession(
-            settings.graph_base_url,
-            _tokens(settings),
-            transport=ReadOnlyTransport(graph, reads=_only_reads) if dry_run else graph,
-        ),
-        service_principal_id=settings.service_principal_id,
-        user_attributes=schema.user.source_properties,
-        group_attributes=schema.group.source_properties,
-    )
-    opened.push_async_callback(source.aclose)
-    target = _CountingTarget(
-        ServiceNowSession(settings.instance_url, _login(settings), dry_run=dry_run, transport=servicenow),
-        slots=settings.slots,
-    )
-    opened.push_async_callback(target.aclose)
-    store = _store(settings, opened.push_async_callback)
-    if dry_run:
-        # SQLite's own temporary database: in memory while it is small, on disk when it grows, gone with the process.
-        store = OverlayStore(store, SqliteStore(""))
-    opened.push_async_callback(store.close)
-    job = Job(
+    async with AsyncExitStack() as opened:
+        store = _store(settings, opened.push_async_callback)
+        if dry_run:
+            # SQLite's temporary database: in memory while it is small, on disk when it grows, gone with the process.
+            store = OverlayStore(store, SqliteStore(""))
+        opened.push_async_callback(store.close)
+        schemas = Schemas(store, settings.job_id)
+        version = await schemas.in_force() if document is None else ""
+        if version:
+            document = await schemas.load(version)
+        schema = default_schema() if document is None else load_schema(document, strict=settings.strict)
+        graph = CountingTransport(graph_transport or connection_to(settings.graph_base_url))
+        servicenow = CountingTransport(servicenow_transport or _way_to_instance(settings))
+        source = GraphSource(
+            GraphSession(
+                settings.graph_base_url,
+                _tokens(settings),
+                transport=ReadOnlyTransport(graph, reads=_only_reads) if dry_run else graph,
+            ),
+            service_principal_id=settings.service_principal_id,
+            user_attributes=tuple(dict.fromkeys((*schema.user.source_properties, *reading))),
+            group_attributes=schema.group.source_properties,
+        )
+        opened.push_async_callback(source.aclose)
+        target = _CountingTarget(
+            ServiceNowSession(settings.instance_url, _login(settings), dry_run=dry_run, transport=servicenow),
+            slots=settings.slots,
+        )
+        opened.push_async_callback(target.aclose)
+        engine = Engine(
+            Context(_job(settings, schema, version), store, source, target, now=now), instance=settings.instance_host
+        )
+        return App(settings, engine, source, target, graph, servicenow, opened.pop_all())
+    raise AssertionError("an exit stack swallows nothing")
+
+
+def _job(settings: Settings, schema: Schema, version: str) -> Job:
+    return Job(
         id=settings.job_id,
         tenant=settings.tenant_id,
         schema=schema,
-        policy=Policy(everyone=settings.scope == "all", hard_delete=settings.hard_delete),
+        schema_version=version,
+        strict=settings.strict,
+        policy=Policy(
+            everyone=settings.scope == "all",
+            hard_delete=settings.hard_delete,
+            default_access=settings.default_access,
+            nested_groups=settings.nested_groups,
+        ),
         pace=Pace(slots=settings.slots, interval=settings.interval),
     )
-    engine = Engine(Context(job, store, source, target, now=now), instance=settings.instance_host)
-    return App(settings, engine, source, target, graph, servicenow, opened)
 
 
 def _tokens(settings: Settings) -> StaticToken | SignedIn:
@@ -200,6 +229,12 @@ def _tokens(settings: Settings) -> StaticToken | SignedIn:
     )
 
 
+def _way_to_instance(settings: Settings) -> httpx.AsyncBaseTransport:
+    shows_certificate = settings.login.kind == "mtls"
+    context = client_context(settings.login.client_certificate_path) if shows_certificate else None
+    return connection_to(settings.instance_url, context)
+
+
 def _login(settings: Settings) -> httpx.Auth:
     login = settings.login
     return credentials(
@@ -209,6 +244,8 @@ def _login(settings: Settings) -> httpx.Auth:
         username=login.username,
         password=login.password,
         api_key=login.api_key,
+        client_certificate_path=login.client_certificate_path,
+        jwt_key_id=login.jwt_key_id,
     )
 
 

@@ -20,6 +20,7 @@ from provisioning.forms import address, choice, guid, interval, is_loopback, num
 
 Scope = Literal["assigned", "all"]
 HardDelete = Literal["disable", "delete"]
+DefaultAccess = Literal["auto", "include", "exclude"]
 
 KNOWN = (
     "ENTRA_TENANT_ID",
@@ -38,10 +39,15 @@ KNOWN = (
     "SERVICENOW_USERNAME",
     "SERVICENOW_PASSWORD",
     "SERVICENOW_API_KEY",
+    "SERVICENOW_CLIENT_CERTIFICATE_PATH",
+    "SERVICENOW_JWT_KEY_ID",
     "SERVICENOW_SLOTS",
     "STATE",
     "SCOPE",
     "HARD_DELETE",
+    "DEFAULT_ACCESS",
+    "NESTED_GROUPS",
+    "COMPATIBILITY",
     "PROVISIONING_SCHEDULE",
     "JOB_INTERVAL",
     "JOB_ID",
@@ -61,10 +67,16 @@ LOGINS: Mapping[str, tuple[str, ...]] = {
         "SERVICENOW_PASSWORD",
     ),
     "basic": ("SERVICENOW_USERNAME", "SERVICENOW_PASSWORD"),
+    "oauth-jwt": (
+        "SERVICENOW_CLIENT_ID",
+        "SERVICENOW_CLIENT_SECRET",
+        "SERVICENOW_USERNAME",
+        "SERVICENOW_CLIENT_CERTIFICATE_PATH",
+    ),
     "api-key": ("SERVICENOW_API_KEY",),
+    "mtls": ("SERVICENOW_CLIENT_CERTIFICATE_PATH",),
 }
 """The ways to log in to ServiceNow and what each needs."""
-PLANNED_LOGINS = ("oauth-jwt", "mtls")
 ENTERPRISE_APPLICATION = (
     "the Object ID under Enterprise applications, your ServiceNow application, Properties in the Entra admin center"
 )
@@ -113,6 +125,8 @@ class Login:
     username: str = ""
     password: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
+    client_certificate_path: str = ""
+    jwt_key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,9 @@ State = SqliteState | TablesAccount | TablesConnection
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB."""
+    """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB. `strict` is
+    compatibility with the documented quirks of Entra's own engine.
+    """
 
     tenant_id: str
     sign_in: SignIn
@@ -148,6 +164,9 @@ class Settings:
     state: State
     scope: Scope
     hard_delete: HardDelete
+    default_access: DefaultAccess
+    nested_groups: bool
+    strict: bool
     schedule: str
     interval: float
     job_id: str
@@ -189,6 +208,13 @@ class Settings:
             hard_delete=cast(
                 "HardDelete", choice("HARD_DELETE", values.get("HARD_DELETE", "disable"), ("disable", "delete"))
             ),
+            default_access=cast(
+                "DefaultAccess",
+                choice("DEFAULT_ACCESS", values.get("DEFAULT_ACCESS", "auto"), ("auto", "include", "exclude")),
+            ),
+            nested_groups=choice("NESTED_GROUPS", values.get("NESTED_GROUPS", "ignore"), ("ignore", "expand"))
+            == "expand",
+            strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=interval(values.get("JOB_INTERVAL", "PT40M")),
             job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
@@ -289,14 +315,14 @@ def _sign_in(values: Mapping[str, str], graph_base_url: str, *, in_azure: bool) 
 
 def _login_kind(values: Mapping[str, str]) -> str:
     kind = values.get("SERVICENOW_AUTH", "oauth-client-credentials").lower()
-    if kind in PLANNED_LOGINS:
-        raise ConfigError(f"SERVICENOW_AUTH={kind} is not supported yet: use oauth-client-credentials")
     return choice("SERVICENOW_AUTH", kind, tuple(LOGINS))
 
 
 def _login(values: Mapping[str, str]) -> Login:
     kind = _login_kind(values)
     given = {name.removeprefix("SERVICENOW_").lower(): values[name] for name in LOGINS[kind]}
+    if kind == "oauth-jwt":
+        given["jwt_key_id"] = values.get("SERVICENOW_JWT_KEY_ID", "")
     return Login(kind, **given)
 
 

@@ -179,11 +179,12 @@ class Link(Struct, frozen=True, omit_defaults=True):
     """What is remembered of one source object: its record in ServiceNow and why it is in scope.
 
     `grants` holds "role:<app role id>" for each direct assignment and "group:<group id>" for each group in scope
-    that contains the object. `sys_id` is set before the record is created (`intended`), so that a lost reply or a
-    killed process leaves nothing that cannot be found again. `written` holds the values last sent, `altered` what
-    the instance made of those that it did not store as sent (cut, refused as a choice, dropped by an ACL): both
-    unchanged means that sending them again would change nothing. `announce` is true from when the record is known
-    until the object is settled the next time: who waits for it may not have been called yet.
+    that contains the object. `match_value` and `other_keys` are the keys that it holds. `sys_id` is set before the
+    record is created (`intended`), so that a lost reply or a killed process leaves nothing that cannot be found again.
+    `written` holds the values last sent, `altered` what the instance made of those that it did not store as sent
+    (cut, refused as a choice, dropped by an ACL): both unchanged means that sending them again would change nothing.
+    `announce` is true from when the record is known until the object is settled the next time: who waits for it may
+    not have been called yet.
     """
 
     type: ObjectType
@@ -192,6 +193,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     sys_id: str | None = None
     generation: int = 0
     match_value: str | None = None
+    other_keys: tuple[str, ...] = ()
     origin: Literal["created", "adopted"] | None = None
     intended: bool = False
     announce: bool = False
@@ -275,11 +277,14 @@ class ScopeCheck(Struct, frozen=True):
 
 
 class Match(Struct, frozen=True):
-    """How the record was found: by `link`, by `attribute`, by the `intent` of an earlier try, or not at all."""
+    """How the record was found: by `link`, by `attribute`, by the `intent` of an earlier try, or not at all. `value` is
+    the key that found it or that nothing has, `others` the object's further keys that were searched for.
+    """
 
     how: Literal["link", "intent", "attribute", "none"]
     value: str | None
     sys_ids: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 class Missing(Struct, frozen=True):
@@ -295,6 +300,8 @@ class Decision(Struct, frozen=True, omit_defaults=True):
 
     `awaits` maps a column to the source id that it refers to, for objects that this same plan creates: the reference
     is added when they exist. `grants` is the object's scope after the change, `manager` its manager's source id.
+    `redacted` names the columns whose values may stand in no log, `secrets` those of their values that are not sent:
+    keys that were searched for.
     """
 
     object: str
@@ -308,6 +315,8 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     manager: str | None = None
     recheck: bool = False
     warnings: tuple[str, ...] = ()
+    redacted: tuple[str, ...] = ()
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 class Pending(Struct, frozen=True, omit_defaults=True):

@@ -141,8 +141,11 @@ def test_each_form_of_the_state_is_taken(text, state):
     [
         ("SCOPE", "everyone", "SCOPE is 'everyone': use assigned or all"),
         ("HARD_DELETE", "purge", "HARD_DELETE is 'purge': use disable or delete"),
-        ("SERVICENOW_AUTH", "ntlm", "oauth-client-credentials or oauth-password or basic or api-key"),
-        ("SERVICENOW_AUTH", "mtls", "not supported yet"),
+        ("SERVICENOW_AUTH", "ntlm", "oauth-password or basic or oauth-jwt or api-key or mtls"),
+        ("SERVICENOW_AUTH", "mtls", "SERVICENOW_CLIENT_CERTIFICATE_PATH is not set"),
+        ("DEFAULT_ACCESS", "perhaps", "DEFAULT_ACCESS is 'perhaps': use auto or include or exclude"),
+        ("NESTED_GROUPS", "yes", "NESTED_GROUPS is 'yes': use ignore or expand"),
+        ("COMPATIBILITY", "full", "COMPATIBILITY is 'full': use sane or entra"),
         ("ENTRA_TENANT_ID", "contoso.com", "not a GUID: copy the Directory (tenant) ID"),
         ("ENTRA_CLIENT_ID", "1234", "not a GUID: copy the Application (client) ID"),
         ("ENTRA_SERVICE_PRINCIPAL_ID", "ServiceNow", "Enterprise applications"),

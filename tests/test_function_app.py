@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import function_app
-from provisioning.app import App, build_app
+from provisioning.app import App, open_app
 from provisioning.config import Settings
 from tests.durable import Host, InProcess, functions_of
 from tests.durable_client import offering
@@ -51,16 +51,15 @@ class Place:
                 "STATE": f"sqlite:{folder / 'state.db'}",
             }
         )
-        self.app = self.new_app()
         self.host = Host(InProcess(function_app.app), self.now)
         self.client = ""
-        function_app.process.use(self.app)
+        function_app.process.use(self.new_app)
 
     def now(self) -> float:
         return time.time() + self.ahead
 
-    def new_app(self) -> App:
-        return build_app(
+    async def new_app(self) -> App:
+        return await open_app(
             self.settings,
             graph_transport=httpx.ASGITransport(graph.create_app(self.directory)),
             servicenow_transport=httpx.ASGITransport(servicenow.create_app(self.instance)),
@@ -99,6 +98,7 @@ def place(tmp_path) -> Iterator[Place]:
 
 def run(place: Place, story) -> None:
     async def whole() -> None:
+        place.app = await function_app.process.app()
         async with offering(place.host) as place.client:
             await story()
         await place.app.close()

@@ -37,17 +37,25 @@ class Azure:
 
     def restart(self) -> None:
         """A new worker process: nothing is left but what is stored."""
+        function_app.process.use(self._open)
+
+    async def _open(self) -> SimpleNamespace:
+        """The app as far as the orchestration needs it."""
         settings = SimpleNamespace(service_principal_id=self.world.directory.service_principal_id, job_id="job")
-        function_app.process.use(SimpleNamespace(engine=self.world.engine(), settings=settings))
+        return SimpleNamespace(engine=self.world.engine(), settings=settings, is_current=_always)
 
     def cycle(self):
         return self.world.run(self._cycle())
 
     async def _cycle(self):
-        progress = await function_app.engine().begin_cycle()
+        progress = await (await function_app.engine()).begin_cycle()
         order = orchestration.order_of(progress, self.moves)
         self.host.start("cycle", "job-job", json.dumps(order))
         return await self.host.finish("job-job")
+
+
+async def _always() -> bool:
+    return True
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +182,7 @@ def test_an_advance_that_fails_for_good_leaves_a_cycle_that_the_next_start_resum
     assert done.output == {"finished": False, "halted": "ActivityFailed"}
     world.pass_time(900)  # its lease has run out
     azure.host.choose = lambda _: "none"
-    assert world.run(function_app.engine().is_due())
+    assert world.run(world.run(function_app.engine()).is_due())
     assert azure.cycle().output["finished"]
     assert (records(world), known(world)) == provisioned(tmp_path)[:2]
 
@@ -183,11 +191,11 @@ def test_an_orchestration_whose_cycle_another_driver_resumed_ends(world):
     azure = Azure(world)
 
     async def overtaken():
-        progress = await function_app.engine().begin_cycle()
+        progress = await (await function_app.engine()).begin_cycle()
         azure.host.start("cycle", "job-job", json.dumps(orchestration.order_of(progress)))
         await azure.host.episode("job-job")
         world.pass_time(901)
-        await function_app.engine().begin_cycle()
+        await (await function_app.engine()).begin_cycle()
         return await azure.host.finish("job-job")
 
     assert world.run(overtaken()).output == {"finished": False, "halted": "LeaseLost"}

@@ -23,27 +23,27 @@ from provisioning.model import (
     SourceObject,
     Update,
 )
-from provisioning.rules.decide import Person, Policy, Seen, decide
-from provisioning.rules.mapping import evaluate
-from provisioning.rules.scope import in_scope
-from provisioning.schema import AttributeMapping, AttributeSource, ObjectMapping
+from provisioning.rules.assessment import Assessment, Policy
+from provisioning.rules.decide import Person, Seen, decide
+from provisioning.rules.scope import in_scope, unfiltered_checks
+from provisioning.schema import ObjectMapping
 from tests.columns import columns_of
+from tests.mappings import Facts, assessed, clause, of, scope
 
 USER = ObjectMapping(
     "user",
     "sys_user",
     (
-        AttributeMapping("user_name", AttributeSource("userPrincipalName"), matching_priority=1),
-        AttributeMapping("title", AttributeSource("jobTitle")),
-        AttributeMapping("city", AttributeSource("city"), default="Oslo"),
-        AttributeMapping("country", AttributeSource("country"), flow_type="ObjectAddOnly"),
-        AttributeMapping("department", AttributeSource("department")),
-        AttributeMapping("manager", AttributeSource("manager")),
+        of("userPrincipalName", "user_name", matching_priority=1),
+        of('Switch([IsSoftDeleted], , "False", "1", "True", "0")', "active"),
+        of("jobTitle", "title"),
+        of("city", "city", default="Oslo"),
+        of("country", "country", flow_type="ObjectAddOnly"),
+        of("department", "department"),
+        of("manager", "manager"),
     ),
 )
-GROUP = ObjectMapping(
-    "group", "sys_user_group", (AttributeMapping("name", AttributeSource("displayName"), matching_priority=1),)
-)
+GROUP = ObjectMapping("group", "sys_user_group", (of("displayName", "name", matching_priority=1),))
 MAPPINGS = {"user": USER, "group": GROUP}
 COLUMNS = columns_of(*USER.columns, *GROUP.columns)
 ROLE = ("role:r",)
@@ -53,23 +53,40 @@ RECORD = {"sys_id": "s1", "user_name": "ada@c.com", "title": "Analyst", "active"
 INACTIVE = {**RECORD, "active": "false", "locked_out": "true"}
 
 
-def seen(attributes: dict | None = None, **observed) -> Seen:
+def seen(attributes: dict | None = None, mapping: ObjectMapping | None = None, **observed) -> Seen:
     """An assigned user with these attributes who was not provisioned before, or whatever `observed` says else."""
     link = observed.pop("link", Link("user", "u1"))
     given_attributes = {"userPrincipalName": "ada@c.com", **(attributes or {})}
     source = observed.pop("source", SourceObject(link.type, link.id, given_attributes))
-    desired, error = None, observed.pop("error", None)
-    if source is not None and error is None:
-        try:
-            desired = evaluate(source, MAPPINGS[link.type], COLUMNS)
-        except ObjectError as caught:
-            error = caught
     observed = {"grants": ROLE, "candidate_sys_id": NEW, **observed}
-    return Seen(f"{link.type}:{link.id}", link, source=source, desired=desired, error=error, **observed)
+    error = observed.pop("error", None)
+    found = Seen(f"{link.type}:{link.id}", link, source=source, **observed)
+    if error is not None:
+        checks = unfiltered_checks(Facts(source), found.grants, everyone=False)
+        return replace(found, assessment=Assessment(checks, error=error))
+    return assessed_again(found, mapping or MAPPINGS[link.type])
+
+
+def assessed_again(observed: Seen, mapping: ObjectMapping = USER, *, everyone: bool = False, **changes) -> Seen:
+    """As `observe` does: the scope and the mappings of what was read, is gone, or did not have to be read."""
+    observed = replace(observed, **changes)
+    grants, columns = observed.grants, columns_of(*mapping.columns)
+    source = None if observed.gone else observed.source
+    if observed.unread and source is None and not observed.gone:
+        checks = unfiltered_checks(Facts(SourceObject(mapping.type, "u1", {})), grants, everyone=everyone)
+        assessment = Assessment(checks, leaving=assessed(mapping, None, (), columns).leaving)
+    else:
+        assessment = assessed(mapping, source, grants, columns, everyone=everyone)
+    return replace(observed, source=source, assessment=assessment)
 
 
 def decided(observed: Seen, mapping: ObjectMapping = USER, **policy) -> Decision:
     return decide(observed, mapping, Policy(**policy))
+
+
+def created(decision: Decision) -> dict[str, str]:
+    assert isinstance(decision.action, Create)
+    return decision.action.fields
 
 
 def with_flow(*flow_types: str) -> ObjectMapping:
@@ -174,7 +191,7 @@ def test_what_is_not_clear_is_not_written(observed, code):
 
 
 def test_an_object_that_was_not_evaluated_is_a_failure_and_never_a_guess():
-    observed = replace(seen(), desired=None)
+    observed = replace(seen(), assessment=Assessment(seen().assessment.checks))
     assert decided(observed).action.code == "InternalError"
 
 
@@ -335,7 +352,7 @@ def test_null_never_wipes_a_value():
 def test_references_are_written_when_they_are_known_and_else_never_fail_the_user():
     attributes = {"jobTitle": "Analyst", "department": "Sales", "manager": {"id": "m"}}
     known = {"m": Person("m", "m1", planned=False)}
-    there = decided(seen(attributes, link=LINKED, own=RECORD, resolved={"department": "d1"}, people=known))
+    there = decided(seen(attributes, link=LINKED, own=RECORD, resolved={"cmn_department:Sales": "d1"}, people=known))
     assert there.action.fields == {"department": "d1", "manager": "m1"}
     assert there.missing == ()
     absent = decided(seen(attributes, link=LINKED, own=RECORD))
@@ -430,9 +447,10 @@ def observations(draw) -> Seen:
         hits=tuple({"sys_id": f"h{number}", **hit} for number, hit in enumerate(hits)),
         rival=draw(st.sampled_from([None, None, "u2"])),
         people=draw(PEOPLE),
-        resolved=draw(st.sampled_from([{}, {"department": "d1"}])),
+        resolved=draw(st.sampled_from([{}, {"cmn_department:a": "d1"}])),
     )
-    return replace(observed, desired=None) if draw(st.integers(0, 9)) == 0 else observed
+    unread = Assessment(observed.assessment.checks)
+    return replace(observed, assessment=unread) if draw(st.integers(0, 9)) == 0 else observed
 
 
 @st.composite
@@ -442,7 +460,7 @@ def people_with_work(draw) -> Seen:
     record = {**draw(FIELDS), "sys_id": "s1"}
     own = record if link.sys_id and draw(st.booleans()) else None
     hits = ({**record, "user_name": "ada@c.com"},) if own is None and draw(st.booleans()) else ()
-    resolved = draw(st.sampled_from([{}, {"department": "d1"}]))
+    resolved = draw(st.sampled_from([{}, {"cmn_department:a": "d1"}]))
     source = draw(sources(st.just("ada@c.com"), st.just(value=True)))
     return seen(link=link, source=source, own=own, hits=hits, people=draw(PEOPLE), resolved=resolved)
 
@@ -454,6 +472,8 @@ FLOWS = st.sets(st.sampled_from(["Add", "Update", "Delete"])).map(frozenset) | s
 @given(observations(), POLICIES, FLOWS)
 def test_a_decision_is_always_made_and_keeps_every_promise(observed, policy, flows):
     mapping = replace(MAPPINGS[observed.link.type], flow_types=flows)
+    if policy.everyone and observed.assessment.error is None and observed.assessment.checks:
+        observed = assessed_again(observed, mapping, everyone=True)
     decision = decide(observed, mapping, policy)
     action = decision.action
     scoped = in_scope(decision.scope)
@@ -474,7 +494,7 @@ def test_a_decision_is_always_made_and_keeps_every_promise(observed, policy, flo
             record = next(r for r in (observed.own, *observed.hits) if r and r["sys_id"] == sys_id)
             assert all(record.get(name, "") == value != fields[name] for name, value in before.items())
         case Disable() | Remove():
-            assert not scoped
+            assert not scoped  # this mapping deactivates nobody who is in scope
             assert observed.own is not None
             assert observed.link.type == "user"
             assert "Delete" in flows if isinstance(action, Remove) else "Update" in flows
@@ -494,7 +514,7 @@ def test_a_decision_is_always_made_and_keeps_every_promise(observed, policy, flo
 @given(people_with_work(), st.sampled_from([{"grants": ()}, {"gone": "restorable"}, {"gone": "permanent"}]), POLICIES)
 def test_no_leaver_keeps_an_account_that_can_be_used(observed, leaving, policy):
     link = msgspec.structs.replace(observed.link, sys_id="s1")
-    observed = replace(observed, link=link, own=observed.own or RECORD, **leaving)
+    observed = assessed_again(observed, link=link, own=observed.own or RECORD, **leaving)
     decision = decide(observed, USER, replace(policy, everyone=False))
     match decision.action:
         case Disable(fields=fields):
@@ -531,7 +551,7 @@ def carried_out(observed: Seen, decision: Decision, alterations: dict[str, str |
 
 @given(people_with_work(), st.sampled_from([{}, {"grants": ()}]))
 def test_what_was_carried_out_is_not_carried_out_again(observed, leaving):
-    observed = replace(observed, **leaving)
+    observed = assessed_again(observed, **leaving)
     decision = decide(observed, USER, Policy())
     assume(isinstance(decision.action, Create | Update | Disable) and not decision.awaits)
     again = decide(carried_out(observed, decision, {}), USER, Policy())
@@ -550,3 +570,185 @@ def test_whatever_the_instance_makes_of_the_values_they_are_not_sent_for_ever(ob
     assume(isinstance(decision.action, Create | Update) and not decision.awaits)
     again = decide(carried_out(observed, decision, alterations), USER, Policy())
     assert (type(again.action), again.action.reason) == (Skip, "RedundantExport")
+
+
+# --- The account state, where it is mapped otherwise ----------------------------------------------
+
+
+def active_from(source: str) -> ObjectMapping:
+    others = tuple(each for each in USER.attributes if each.target != "active")
+    return replace(USER, attributes=(*others, of(source, "active")))
+
+
+CONTRACT = active_from('IIF([IsSoftDeleted]="True", "0", IIF([employeeType]="paused", "0", "1"))')
+
+
+def test_an_account_that_the_mapping_deactivates_is_disabled_and_locked_while_in_scope():
+    observed = seen({"employeeType": "paused", "jobTitle": "Analyst"}, CONTRACT, link=LINKED, own=RECORD)
+    assert decided(observed, CONTRACT).action == Disable(
+        "s1", {"active": "false", "locked_out": "true"}, {"active": "true", "locked_out": "false"}
+    )
+
+
+def test_an_account_that_we_deactivated_is_activated_when_the_mapping_says_so():
+    link = msgspec.structs.replace(LINKED, written={"active": "false", "locked_out": "true"})
+    observed = seen({"jobTitle": "Analyst"}, CONTRACT, link=link, own=INACTIVE)
+    assert decided(observed, CONTRACT).action.fields == {"active": "true", "locked_out": "false"}
+
+
+def test_somebody_is_created_inactive_and_locked_where_the_mapping_says_so():
+    fields = created(decided(seen({"employeeType": "paused"}, CONTRACT), CONTRACT))
+    assert (fields["active"], fields["locked_out"]) == ("false", "true")
+
+
+def test_an_account_state_that_is_not_mapped_is_never_touched():
+    mapping = replace(USER, attributes=tuple(each for each in USER.attributes if each.target != "active"))
+    assert "active" not in created(decided(seen({}, mapping), mapping))
+    leaver = decided(seen({}, mapping, link=LINKED, own=RECORD, grants=()), mapping)
+    assert (type(leaver.action), leaver.action.reason) == (Skip, "NotEffectivelyEntitled")
+    assert "no mapping reads IsSoftDeleted" in leaver.action.description
+    away = msgspec.structs.replace(LINKED, enabled=False)
+    returned = decided(seen({"jobTitle": "Analyst"}, mapping, link=away, own=INACTIVE), mapping)
+    assert isinstance(returned.action, Skip)
+
+
+def test_what_else_depends_on_soft_deletion_is_written_with_the_disablement():
+    freed = of('IIF([IsSoftDeleted]="True", Join("_", "left", [jobTitle]), [jobTitle])', "title")
+    mapping = replace(USER, attributes=(*(each for each in USER.attributes if each.target != "title"), freed))
+    observed = seen({"jobTitle": "Analyst"}, mapping, link=LINKED, own=RECORD, grants=())
+    assert decided(observed, mapping).action.fields == {
+        "active": "false",
+        "locked_out": "true",
+        "title": "left_Analyst",
+    }
+
+
+# --- Filters and keys -----------------------------------------------------------------------------
+
+
+def test_who_falls_out_of_a_filter_is_disabled_with_the_clause_as_the_reason():
+    mapping = replace(USER, scope=scope([clause("department", "EQUALS", "Sales")]))
+    observed = seen({"department": "Legal"}, mapping, link=LINKED, own=RECORD)
+    decision = decided(observed, mapping)
+    assert isinstance(decision.action, Disable)
+    assert decision.scope[-1].detail == "did not pass a scoping filter: filter 1 department EQUALS Sales"
+
+
+def test_who_falls_out_of_an_input_filter_is_left_as_they_are():
+    mapping = replace(USER, scope=scope(inputs=([clause("department", "EQUALS", "Sales")],)))
+    decision = decided(seen({"department": "Legal"}, mapping, link=LINKED, own=RECORD), mapping)
+    assert (type(decision.action), decision.action.reason) == (Skip, "ImportSkipped")
+    assert decision.match == Match("link", "ada@c.com", ("s1",))
+
+
+def test_an_object_that_the_mapping_ignores_is_left_as_it_is():
+    ignoring = of('IIF([employeeType]="robot", IgnoreObjectFlow, "")', "objectFilter")
+    mapping = replace(USER, attributes=(*USER.attributes, ignoring))
+    decision = decided(seen({"employeeType": "robot"}, mapping, link=LINKED, own=RECORD), mapping)
+    assert (type(decision.action), decision.action.reason) == (Skip, "ImportSkipped")
+
+
+TWO_KEYS = replace(
+    USER, attributes=(*USER.attributes, of("employeeId", "employee_number", matching_priority=2)), preferred=()
+)
+
+
+def test_the_key_of_lower_precedence_finds_what_the_first_did_not():
+    twin = {**RECORD, "user_name": "old@c.com", "employee_number": "7"}
+    observed = seen({"employeeId": "7", "jobTitle": "Analyst"}, TWO_KEYS, searched=2, hits=(twin,))
+    decision = decided(observed, TWO_KEYS)
+    assert decision.match == Match("attribute", "employee_number=7", ("s1",), ("ada@c.com",))
+    assert decision.action.fields == {"user_name": "ada@c.com"}
+
+
+def test_a_new_record_claims_every_key_that_was_searched_for():
+    decision = decided(seen({"employeeId": "7"}, TWO_KEYS, searched=2), TWO_KEYS)
+    assert decision.match == Match("none", "ada@c.com", (), ("employee_number=7",))
+    assert created(decision)["employee_number"] == "7"
+
+
+def test_a_record_that_belongs_to_another_source_object_is_not_taken():
+    decision = decided(seen(hits=(RECORD,), searched=1, owners={"s1": "u2"}))
+    assert decision.action.code == "DuplicateSourceEntries"
+
+
+def test_the_active_one_of_two_records_is_taken_and_the_other_is_told():
+    mapping = replace(USER, preferred=(("active", "true"),))
+    hits = ({**INACTIVE, "sys_id": "old"}, RECORD)
+    decision = decided(seen({"jobTitle": "Analyst"}, mapping, hits=hits, searched=1), mapping)
+    assert decision.match.sys_ids == ("s1",)
+    assert "old" in decision.warnings[0]
+
+
+# --- Flow types, clearing, required and unique values -----------------------------------------------
+
+
+def with_title(source: str | None, **options) -> ObjectMapping:
+    others = tuple(each for each in USER.attributes if each.target != "title")
+    return replace(USER, attributes=(*others, of(source, "title", **options)))
+
+
+def update_of(mapping: ObjectMapping, attributes: dict, record: dict, link: Link = LINKED, **more) -> dict[str, str]:
+    action = decided(seen(attributes, mapping, link=link, own=record, **more), mapping).action
+    return action.fields if isinstance(action, Update) else {}
+
+
+def test_null_clears_a_value_only_where_both_gates_are_open():
+    mapping = with_title("jobTitle", clears=True)
+    assert update_of(mapping, {}, RECORD) == {"title": ""}
+    assert update_of(mapping, {}, {**RECORD, "title": ""}) == {}
+    assert update_of(with_title("jobTitle"), {}, RECORD) == {}
+    assert "title" not in created(decided(seen({}, mapping), mapping))
+
+
+def test_a_cleared_value_is_cleared_once():
+    mapping = with_title("jobTitle", clears=True)
+    hidden = {name: value for name, value in RECORD.items() if name != "title"}
+    link = msgspec.structs.replace(LINKED, written={"title": "Analyst"})
+    assert update_of(mapping, {}, hidden, link) == {"title": ""}
+    assert update_of(mapping, {}, hidden, msgspec.structs.replace(link, written={"title": ""})) == {}
+    assert update_of(mapping, {}, hidden) == {}
+
+
+@pytest.mark.parametrize("flow_type", ["MultiValueAddOnly", "ValueAddOnly"])
+def test_values_are_added_to_a_list_and_none_is_removed(flow_type):
+    mapping = with_title("jobTitle", flow_type=flow_type)
+    assert update_of(mapping, {"jobTitle": "c"}, {**RECORD, "title": "a,b"}) == {"title": "a,b,c"}
+    assert update_of(mapping, {"jobTitle": "b"}, {**RECORD, "title": "a,b"}) == {}
+
+
+def test_flow_always_goes_with_every_update_and_causes_none():
+    mapping = with_title("jobTitle", flow_always=True)
+    changed = {"jobTitle": "Analyst", "city": "Bergen"}
+    assert update_of(mapping, changed, {**RECORD, "city": "Oslo"}) == {"title": "Analyst", "city": "Bergen"}
+    assert update_of(mapping, {"jobTitle": "Analyst"}, RECORD) == {}
+
+
+def test_a_change_of_case_alone_flows_unless_the_column_does_not_care():
+    assert update_of(with_title("jobTitle"), {"jobTitle": "ANALYST"}, RECORD) == {"title": "ANALYST"}
+    assert update_of(with_title("jobTitle", case_exact=False), {"jobTitle": "ANALYST"}, RECORD) == {}
+
+
+def test_nothing_is_created_without_a_required_value():
+    mapping = with_title("jobTitle", required=True)
+    decision = decided(seen({}, mapping), mapping)
+    assert decision.action.code == "MandatoryFieldsMissing"
+    assert "title" in decision.action.message
+    assert isinstance(decided(seen({}, mapping, link=LINKED, own=RECORD), mapping).action, Skip)
+
+
+UNIQUE = 'SelectUniqueValue([jobTitle], Join("", [jobTitle], "2"))'
+
+
+def test_the_chosen_value_is_written_and_without_one_the_object_waits():
+    mapping = with_title(UNIQUE, flow_type="ObjectAddOnly")
+    attributes = {"jobTitle": "ada"}
+    assert created(decided(seen(attributes, mapping, chosen={"title": "ada2"}), mapping))["title"] == "ada2"
+    taken = decided(seen(attributes, mapping), mapping).action
+    assert (taken.code, "2 values" in taken.message) == ("EntryConflict", True)
+    assert update_of(mapping, attributes, RECORD) == {}
+
+
+def test_a_decision_names_the_columns_whose_values_may_not_be_shown():
+    decision = decided(seen({"jobTitle": "x"}, with_title("Redact([jobTitle])")), with_title("Redact([jobTitle])"))
+    assert decision.redacted == ("title",)

@@ -8,7 +8,8 @@ from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, body_of, record_of, records_of
 from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.pace import Pace
-from provisioning.adapters.servicenow.query import lookups, loose
+from provisioning.adapters.servicenow.query import lookups
+from provisioning.rules.comparison import loose
 
 QUOTA = "Transaction cancelled: maximum execution time exceeded"
 

@@ -23,9 +23,9 @@ from provisioning.engine.cycle import Pace
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
 from provisioning.engine.progress import Progress
-from provisioning.rules.decide import Policy
+from provisioning.rules.assessment import Policy
 from provisioning.rules.review import Limits
-from provisioning.schema import default_schema
+from provisioning.schema import Schema, default_schema
 from tests.emulators import graph, servicenow, tenant
 from tests.emulators.graph import Tenant
 from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, Instance
@@ -47,6 +47,9 @@ class World:
     scratch: Path
     everyone: bool = False
     hard_delete: str = "disable"
+    default_access: str = "auto"
+    nested_groups: bool = False
+    schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
     pace: Pace = field(default_factory=Pace)
     time_box: float = 120.0
@@ -64,7 +67,7 @@ class World:
 
     def engine(self, *, dry_run: bool = False) -> Engine:
         """A new engine, as a new process would build it."""
-        schema = default_schema()
+        schema = self.schema
         source = GraphSource(
             GraphSession(
                 "http://127.0.0.1/v1.0",
@@ -93,9 +96,9 @@ class World:
             "job",
             self.directory.tenant_id,
             schema,
-            Policy(everyone=self.everyone, hard_delete=self.hard_delete),
-            self.limits,
-            self.pace,
+            policy=Policy(self.everyone, self.hard_delete, self.default_access, self.nested_groups),
+            limits=self.limits,
+            pace=self.pace,
         )
         target = ServiceNowTarget(session, slots=self.pace.slots)
         context = Context(job, store, source, target, now=self.now, time_box=self.time_box)

@@ -17,6 +17,7 @@ from provisioning.cli.shell import Exit, Shell, in_one_line
 from provisioning.engine.jobs import JOB
 from provisioning.errors import ProvisioningError, Unauthorized
 from provisioning.rows import Delete, Put
+from provisioning.rules.scope import DEFAULT_ACCESS
 
 PROBE = "probe"
 
@@ -62,9 +63,13 @@ async def _graph(app: App) -> list[Finding]:
         number = f"{len(page.assignments):,}" + ("" if page.next_link is None else " or more")
         return f"readable, {number} assignments"
 
+    async def default_access() -> str:
+        return await _default_access(app)
+
     reads: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("enterprise application", application),
         ("assignments", assignments),
+        ("Default Access", default_access),
         ("users", users),
         ("group members", members),
     ]
@@ -75,6 +80,29 @@ async def _graph(app: App) -> list[Finding]:
         if error is not None and not (isinstance(error, Unauthorized) and error.code == "InsufficientRights"):
             break  # without a connection, a token or the application, nothing else can be told
     return findings
+
+
+async def _default_access(app: App) -> str:
+    """How many people have no other role, and what that means for them."""
+    context = app.engine.context
+    if context.job.policy.everyone:
+        return "not asked for: SCOPE is all"
+    roles: dict[tuple[str, str], set[str]] = {}
+    link = None
+    while True:
+        page = await app.source.assignments(link)
+        for assignment in page.assignments:
+            roles.setdefault((assignment.principal_type, assignment.principal_id), set()).add(assignment.role_id)
+        link = page.next_link
+        if link is None:
+            break
+    only = [principal for principal, held in roles.items() if held == {DEFAULT_ACCESS}]
+    groups = [one for kind, one in only if kind == "Group"]
+    trees = await context.nesting.expand(groups) if groups else {}
+    people = {one for kind, one in only if kind == "User"}
+    people |= {user for tree in trees.values() if tree is not None for user in tree.users}
+    verdict = "entitles" if await context.default_access() else "does not entitle"
+    return f"{verdict}; {len(people):,} people are assigned with it only, {len(groups):,} groups among the assigned"
 
 
 async def _servicenow(app: App) -> list[Finding]:

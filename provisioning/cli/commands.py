@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, checking, running
+from provisioning.cli import answering, checking, expressions, running, schemas
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
 
@@ -85,10 +85,14 @@ def plan(
     context: typer.Context,
     *,
     out: Annotated[Path | None, typer.Option(help="Write every decision to this file, as JSON.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="Plan with the schema in this file instead of the one in force.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Dry run of a cycle. Exit code 0: nothing to do, 2: changes, 3: held by a guard, 1: error."""
-    _ended(running.plan(_shell(context), out, as_json=json))
+    document = schemas.read_document(schema) if schema is not None else None
+    _ended(running.plan(_shell(context), out, document=document, as_json=json))
 
 
 @cli.command()
@@ -158,3 +162,81 @@ def logs(
             return await answering.logs(app, shell, user, limit, as_json=json)
 
     _ended(work())
+
+
+@cli.command()
+def expression(  # noqa: PLR0913 - the options of the command
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="EXPRESSION", help="In Entra's mapping language.")],
+    *,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A source attribute; NAME:=JSON for what is no text. Repeatable."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Take the attributes of this user from Microsoft Graph.")] = None,
+    now: Annotated[str | None, typer.Option(help="The time that Now() answers, as ISO 8601.")] = None,
+    domain: Annotated[str | None, typer.Option(help="What DefaultDomain() answers.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="With the documented quirks of Entra's engine.")] = False,
+    json: Json = False,
+) -> None:
+    """Try an expression on given attributes or on a real user. Exit code 1: it has an error."""
+    _ended(
+        expressions.expression(
+            _shell(context), text, attribute or (), user=user, now=now, domain=domain, strict=strict, as_json=json
+        )
+    )
+
+
+schema = typer.Typer(help="The mappings and scoping filters of the job, as Microsoft's synchronizationSchema JSON.")
+cli.add_typer(schema, name="schema")
+
+
+@schema.command("import")
+def schema_import(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="The JSON that the portal has downloaded.")] = None,
+    *,
+    default: Annotated[bool, typer.Option("--default", help="Back to the schema that ships with the product.")] = False,
+    json: Json = False,
+) -> None:
+    """Check a schema and store it for the next cycle. Exit code 1: it has errors, and nothing was stored."""
+    if (file is None) != default:
+        raise ConfigError("schema import needs a file, or --default for the schema that ships with the product")
+    _ended(schemas.import_schema(_shell(context), file, as_json=json))
+
+
+@schema.command("export")
+def schema_export(
+    context: typer.Context,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="The schema that ships with the product.")] = False,
+) -> None:
+    """Print the schema that the next cycle works with, as it was imported."""
+    _ended(schemas.export_schema(_shell(context), out, default=default))
+
+
+@schema.command("validate")
+def schema_validate(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="A schema; without one, the schema in force.")] = None,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Without asking the instance for its columns.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="With the documented quirks of Entra's engine.")] = False,
+    json: Json = False,
+) -> None:
+    """Check every mapping, expression and filter, and every target column. Exit code 1: there are errors."""
+    if offline and file is None:
+        raise ConfigError("schema validate --offline needs a file")
+    _ended(schemas.validate_schema(_shell(context), file, offline=offline, strict=strict, as_json=json))
+
+
+@schema.command("discover")
+def schema_discover(
+    context: typer.Context,
+    *,
+    table: Annotated[str | None, typer.Option(help="Only this table of ServiceNow.")] = None,
+    json: Json = False,
+) -> None:
+    """List the columns of the instance, custom ones included; --json as a directory definition, ready to be mapped."""
+    _ended(schemas.discover_schema(_shell(context), table, as_json=json))

@@ -16,6 +16,7 @@ from provisioning.engine.progress import Progress
 from provisioning.engine.tally import kind_of, tense
 from provisioning.errors import ConfigError
 from provisioning.model import Create, Decision, Disable, Lane, Remove, Update
+from provisioning.rules.redaction import masked, masking, shown
 
 ACTIONS = {Create: "create", Update: "update", Disable: "disable", Remove: "delete"}
 
@@ -67,26 +68,30 @@ async def write_plan(engine: Engine, summary: Summary, path: Path) -> None:
 
 def as_json(decision: Decision, *, held: bool) -> dict[str, Any]:
     kind, _, source_id = decision.object.partition(":")
-    action = decision.action
+    action, mask = decision.action, masking(decision)
     document: dict[str, Any] = {
         "object": kind,
         "id": source_id,
-        "name": decision.name,
+        "name": mask(decision.name),
         "action": ACTIONS[type(action)],
         "held": held,
         "sysId": action.sys_id if isinstance(action, Create | Update | Disable | Remove) else None,
-        "fields": _fields(action),
+        "fields": {name: _shown(decision, name, change) for name, change in _fields(action).items()},
         "reasons": [check.detail for check in decision.scope if check.detail],
     }
     if decision.match is not None:
-        document["match"] = {"how": decision.match.how, "value": decision.match.value}
+        document["match"] = {"how": decision.match.how, "value": masked(decision.match.value, mask)}
     if decision.awaits:
         document["awaits"] = decision.awaits
     if decision.missing:
         document["missing"] = [{"attribute": m.attribute, "wanted": m.wanted} for m in decision.missing]
     if decision.warnings:
-        document["warnings"] = list(decision.warnings)
+        document["warnings"] = masked(decision.warnings, mask)
     return document
+
+
+def _shown(decision: Decision, column: str, change: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {when: shown(decision, column, value) for when, value in change.items()}
 
 
 def _fields(action: object) -> Mapping[str, Mapping[str, str | None]]:

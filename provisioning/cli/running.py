@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from provisioning.app import App, build_app
+from provisioning.app import App, open_app
 from provisioning.cli.planning import count, write_plan
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line
 from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
@@ -23,8 +24,10 @@ FAILURES_KEPT = 1000
 
 
 @asynccontextmanager
-async def opened(shell: Shell, *, dry_run: bool = False) -> AsyncIterator[App]:
-    app = build_app(Settings.load(shell.environ), dry_run=dry_run)
+async def opened(
+    shell: Shell, *, dry_run: bool = False, document: Any = None, reading: Collection[str] = ()
+) -> AsyncIterator[App]:
+    app = await open_app(Settings.load(shell.environ), dry_run=dry_run, document=document, reading=reading)
     try:
         yield app
     finally:
@@ -48,10 +51,11 @@ async def run(shell: Shell, approve: str | None, *, as_json: bool) -> Exit:
     return Exit.HELD if summary.held else Exit.OK
 
 
-async def plan(shell: Shell, out: Path | None, *, as_json: bool) -> Exit:
+async def plan(shell: Shell, out: Path | None, *, document: Any = None, as_json: bool) -> Exit:
+    """Raises `ConfigError` for a file that cannot be written, and for a `document` that is no usable schema."""
     if out is not None and not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; name a file in a folder that exists")
-    async with opened(shell, dry_run=True) as app:
+    async with opened(shell, dry_run=True, document=document) as app:
         await reach_both(app)
         began = time.monotonic()
         async with watching(app, shell) as watch:

@@ -17,7 +17,7 @@ from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
-from provisioning.engine.settling import Settled, decide_again, settle
+from provisioning.engine.settling import Settled, decide_again, settle, with_keys
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
 from provisioning.model import (
@@ -42,6 +42,7 @@ from provisioning.model import (
 )
 
 MEMBERSHIPS = "sys_user_grmember"
+ACCOUNT = ("active", "locked_out")
 TOO_FEW_TO_SHARE = 8  # writes that go in one request although another slot is free: two would save seconds at most
 
 
@@ -250,7 +251,7 @@ def _effect(decision: Decision, outcome: WriteOutcome) -> WriteOutcome:
     """
     match decision.action, outcome:
         case Disable(fields=fields), Written(record=record):
-            left = [name for name, value in fields.items() if record.get(name, value) != value]
+            left = [name for name in ACCOUNT if name in fields and record.get(name, fields[name]) != fields[name]]
             if left:
                 return Refused(
                     "InsufficientRights",
@@ -284,11 +285,18 @@ async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
 
 def _intent(ready: Ready) -> Link:
     link, decision = ready.link or Link("user", ""), ready.decision
-    value = decision.match.value if decision.match and decision.match.value else link.match_value
     match decision.action:
         case Create(sys_id=sys_id, generation=generation):
-            return replace(link, sys_id=sys_id, generation=generation, match_value=value, intended=True)
-        case Update(sys_id=sys_id) if not link.linked or link.sys_id != sys_id:
-            return replace(link, sys_id=sys_id, match_value=value, origin="adopted", intended=True)
+            return replace(with_keys(link, decision), sys_id=sys_id, generation=generation, intended=True)
+        case Disable(sys_id=sys_id) | Update(sys_id=sys_id) if _adopts(link, decision, sys_id):
+            return replace(with_keys(link, decision), sys_id=sys_id, origin="adopted", intended=True)
         case _:
             return link
+
+
+def _adopts(link: Link, decision: Decision, sys_id: str) -> bool:
+    """Whether the write makes a record ours that was found by its key. What an interrupted run had begun to write is
+    told by the link's own intent.
+    """
+    found = decision.match is not None and decision.match.how == "attribute"
+    return link.sys_id != sys_id or (found and not link.linked)

@@ -21,6 +21,7 @@ from provisioning.engine.progress import (
     Sweep,
 )
 from provisioning.engine.work import Work
+from provisioning.errors import CursorExpired
 from provisioning.model import (
     Assignment,
     DeltaPage,
@@ -64,7 +65,7 @@ async def read_delta(work: Work, step: ReadDelta) -> StepResult:
 async def _stage_page(work: Work, page: DeltaPage) -> None:
     """Delta reports the whole tenant; only what is or was in scope, or is already in the plan, is staged."""
     ours = await _ours(work, page)
-    staged: list[Pending] = []
+    staged: list[Pending] = await _through_other_groups(work, page)
     for change in page.changes:
         match change:
             case Upserted(object=found) if _key(found.type, found.id) in ours:
@@ -75,12 +76,53 @@ async def _stage_page(work: Work, page: DeltaPage) -> None:
                     Pending(_key(kind, source_id), "removals", gone="permanent" if permanent else "restorable")
                 )
             case MembersChanged(group=group, added=added, removed=removed) if group_key(group) in ours:
+                if work.context.nesting.enabled and await _is_nesting(work, change):
+                    staged.append(Pending(group_key(group), "groups", refresh=True, expand=True))
+                    continue
                 users = [member.id for member in added if member.type == "user"]
                 await stage_members(work, group, users, given=True)
                 await stage_members(work, group, removed, given=False)
             case _:
                 continue
     work.tally.add_staged(await work.plan.stage(staged))
+
+
+async def _is_nesting(work: Work, change: MembersChanged) -> bool:
+    """Whether the members of an assigned group are not just those that a change names: it holds other groups."""
+    return any(member.type == "group" for member in change.added) or bool(
+        await work.context.nesting.within(change.group)
+    )
+
+
+async def _through_other_groups(work: Work, page: DeltaPage) -> list[Pending]:
+    """What a group's change means for others: for the assigned groups that it is within, and for the objects whose
+    scope depends on being its member.
+    """
+    changed = [c for c in page.changes if isinstance(c, MembersChanged)]
+    gone = [c.id for c in page.changes if isinstance(c, Removed) and c.type == "group"]
+    roots = await work.context.nesting.roots_of({*(c.group for c in changed), *gone})
+    outer = sorted({root for found in roots.values() for root in found})
+    staged = [Pending(group_key(root), "groups", refresh=True, expand=True) for root in outer]
+    schema = work.context.job.schema
+    watched = schema.user.watched_groups | schema.group.watched_groups
+    if concerned := [c for c in changed if c.group in watched]:
+        staged += await _dependent(work, concerned)
+    if watched.intersection(gone):
+        # Nobody says any more who its members were: every link is evaluated again by the next cycle.
+        now = work.context.now()
+        await work.context.rows.change_state(lambda state: msgspec.structs.replace(state, unclear_since=now))
+    return staged
+
+
+async def _dependent(work: Work, changes: Sequence[MembersChanged]) -> list[Pending]:
+    """The objects of which something is remembered, or all where the whole tenant is in scope."""
+    users = {m.id for c in changes for m in c.added if m.type == "user"} | {one for c in changes for one in c.removed}
+    groups = {m.id for c in changes for m in c.added if m.type == "group"} | {o for c in changes for o in c.removed}
+    objects: set[tuple[ObjectType, str]] = {*(("user", user) for user in users), *(("group", one) for one in groups)}
+    links = await work.context.links.load(objects)
+    everyone = work.context.job.policy.everyone
+    keys = [_key(*obj) for obj, known in links.items() if known.etag or (everyone and obj[0] == "user")]
+    return [Pending(key, home_lane(key), refresh=True) for key in sorted(keys)]
 
 
 def _key(kind: ObjectType, source_id: str) -> str:
@@ -128,8 +170,12 @@ async def read_assignments(work: Work, step: ReadAssignments) -> StepResult:
 
 async def compare_assignments(work: Work, step: CompareAssignments) -> StepResult:
     """Stages who was assigned and who no longer is. An absence from the list only names a candidate: deciding reads
-    that object's own assignments before anything is taken away.
+    that object's own assignments before anything is taken away. Raises `CursorExpired` when the application's roles
+    decide otherwise about everybody than they did.
     """
+    access = await work.context.access()
+    if step.access not in {"", access}:
+        raise CursorExpired("the roles of the enterprise application have changed: everybody is evaluated again")
     old, new = await _load(work, step.old), await _load(work, step.new)
     old_principals = {assignment.principal_id for assignment in old}
     staged: list[Pending] = []
@@ -138,7 +184,7 @@ async def compare_assignments(work: Work, step: CompareAssignments) -> StepResul
         staged.append(_pending(assignment, given=True, refresh=step.refresh, expand=first))
     staged += [_pending(assignment, given=False, refresh=False, expand=False) for assignment in old - new]
     work.tally.add_staged(await work.plan.stage(staged))
-    return work.tally.result()
+    return msgspec.structs.replace(work.tally.result(), access=access)
 
 
 async def _load(work: Work, generation: str) -> set[Assignment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,30 +17,42 @@ from provisioning.engine.jobs import JobRows
 from provisioning.engine.journal import Journal
 from provisioning.engine.keys import digest
 from provisioning.engine.links import Links
+from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Source, Store, Target
 from provisioning.engine.references import References
-from provisioning.model import ServicePrincipal
-from provisioning.rules.decide import Policy
+from provisioning.expressions import Tenant
+from provisioning.model import ObjectType, ServicePrincipal
+from provisioning.rules.assessment import Policy
+from provisioning.rules.mapping import Columns, Mapper
 from provisioning.rules.review import Limits
+from provisioning.rules.scope import DEFAULT_ACCESS
 from provisioning.schema import Schema
+
+KEEP_PRINCIPAL = 600.0
+"""Seconds for which what was read of the application is good."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One synchronization job: what it provisions and by which rules."""
+    """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
+    the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
+    """
 
     id: str
     tenant: str
     schema: Schema
+    schema_version: str = ""
     policy: Policy = field(default_factory=Policy)
+    strict: bool = False
     limits: Limits = field(default_factory=Limits)
     pace: Pace = field(default_factory=Pace)
 
     @cached_property
     def configuration(self) -> str:
         """Changes with the mappings and the scope: every link is then evaluated again."""
-        return digest(msgspec.json.encode([self.schema, self.policy], order="deterministic").decode())[:16]
+        document, policy = json.dumps(self.schema.document, sort_keys=True), msgspec.json.encode(self.policy)
+        return digest(document, policy.decode(), str(self.strict))[:16]
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,9 @@ class Context:
     now: Callable[[], float] = time.time
     time_box: float = 120.0
     fresh: float = 300.0
-    _principal: list[ServicePrincipal] = field(default_factory=list, init=False, repr=False)
+    _principal: list[tuple[float, ServicePrincipal]] = field(default_factory=list, init=False, repr=False)
+    _domain: list[str | None] = field(default_factory=list, init=False, repr=False)
+    _mappers: dict[ObjectType, tuple[Columns, Mapper]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def links(self) -> Links:
@@ -89,11 +104,56 @@ class Context:
     def references(self) -> References:
         return References(self.target, self.now)
 
+    @cached_property
+    def nesting(self) -> Nesting:
+        return Nesting(self.store, self.source, self.job.id, enabled=self.job.policy.nested_groups)
+
     async def service_principal(self) -> ServicePrincipal:
-        """The application, read once for as long as this context lives."""
-        if not self._principal:
-            self._principal.append(await self.source.service_principal())
-        return self._principal[0]
+        """The application and its roles, which somebody may change while this context lives."""
+        if not self._principal or self.now() - self._principal[0][0] > KEEP_PRINCIPAL:
+            self._principal[:] = [(self.now(), await self.source.service_principal())]
+        return self._principal[0][1]
+
+    async def default_access(self) -> bool:
+        """Whether the role Default Access entitles: by the job's policy, or as Entra does, only where the application
+        has no other role to assign.
+        """
+        match self.job.policy.default_access:
+            case "include":
+                return True
+            case "exclude":
+                return False
+            case "auto":
+                principal = await self.service_principal()
+                return not any(role.enabled and role.id != DEFAULT_ACCESS for role in principal.roles)
+
+    async def access(self) -> str:
+        """Identifies the rules about access that lie in Entra: what Default Access is worth, and the roles that
+        mappings read.
+        """
+        parts = [str(await self.default_access())]
+        if self.job.schema.user.reads_roles or self.job.schema.group.reads_roles:
+            parts += sorted(
+                f"{role.id} {role.value} {role.display_name}" for role in (await self.service_principal()).roles
+            )
+        return digest(*parts)[:16]
+
+    async def mapper(self, kind: ObjectType) -> Mapper:
+        """The mappings of users or of groups, prepared for the instance's dictionary."""
+        mapping = self.job.schema.mapping(kind)
+        columns = (await self.target.dictionary())[mapping.table]
+        known = self._mappers.get(kind)
+        if known is None or known[0] is not columns:
+            known = self._mappers[kind] = (columns, Mapper(mapping, columns, await self._tenant()))
+        return known[1]
+
+    async def _tenant(self) -> Tenant:
+        """Read only where a mapping asks for it."""
+        if "DefaultDomain" not in self.job.schema.functions:
+            return Tenant()
+        if not self._domain:
+            self._domain.append(await self.source.default_domain())
+        return Tenant(default_domain=self._domain[0])
 
     def plan(self, name: str) -> Plan:
         return Plan(self.store, self.job.id, name)

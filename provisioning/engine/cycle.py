@@ -129,6 +129,7 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
         watermarks={**progress.watermarks, **result.watermarks},
         wave_done=progress.wave_done + result.done,
         held=result.held or progress.held,
+        access=result.access or progress.access,
     )
     if result.failure is not None:
         return replace(progress, todo=(step, *progress.todo))
@@ -173,7 +174,7 @@ def _begin_anew(progress: Progress) -> Progress:
     """As an initial cycle, without the tokens that Graph forgot and with a new list of assignments. Only collecting
     needs tokens, so no step that covers rows is in the way.
     """
-    progress = replace(progress, kind="initial", phase="begin", watermarks={}, swept=False, todo=())
+    progress = replace(progress, kind="initial", phase="begin", watermarks={}, access="", swept=False, todo=())
     return replace(progress, passes=progress.passes + 1)
 
 
@@ -253,7 +254,7 @@ def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
             return (ReadAssignments(_generation(progress)),)
         case "compare" if not progress.everyone:
             refresh = progress.kind == "initial" and not progress.swept
-            return (CompareAssignments(progress.generation, _generation(progress), refresh),)
+            return (CompareAssignments(progress.generation, _generation(progress), refresh, progress.access),)
         case "waiting":
             return (StageWaiting(progress.discard),)
         case "sweep groups" | "sweep people" if progress.kind == "initial" and not progress.swept:

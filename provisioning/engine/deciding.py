@@ -19,6 +19,7 @@ from provisioning.model import (
     Decision,
     Disable,
     Lane,
+    Link,
     ObjectType,
     Pending,
     Remove,
@@ -28,7 +29,7 @@ from provisioning.model import (
 )
 from provisioning.rules.decide import decide
 from provisioning.rules.membership import decide_membership
-from provisioning.rules.scope import in_scope
+from provisioning.rules.scope import confers, entitles, in_scope
 
 WRITES = (Create, Update, Disable, Remove)
 
@@ -62,7 +63,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
     seen = await observe(work.context, work.plan, [row.pending for row in rows], kind)
     decisions = [decide(each, mapping, work.context.job.policy) for each in seen]
     if kind == "group":
-        await _spread(work, [(r.pending, d) for r, d in zip(rows, decisions, strict=True)])
+        await _spread(work, [(r.pending, d, e.link) for r, d, e in zip(rows, decisions, seen, strict=True)])
     known = [Known(each.link, each.link_etag) for each in seen]
     attributes = [
         each.source.attributes if each.source else row.pending.attributes for row, each in zip(rows, seen, strict=True)
@@ -92,7 +93,8 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     if not rows:
         return []
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
-    decisions = [decide_membership(each) for each in seen]
+    mapped = work.context.job.schema.group.members
+    decisions = [decide_membership(each, mapped=mapped) for each in seen]
     at = work.context.now()
     pendings = [
         replace(row.pending, lane=_lane(d), decision=d, decided_at=at, withdrawn=not each.wanted)
@@ -126,26 +128,65 @@ async def _keep(work: Work, rows: Sequence[tuple[PlanRow, Pending]]) -> list[Pla
     return kept
 
 
-async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision]]) -> None:
-    """A group that comes into scope brings its members, one that leaves takes its grant from them.
+async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) -> None:
+    """A group that gives access brings its members, one that no longer does takes its grant from them; one that a
+    filter excludes gives access all the same and loses its memberships.
 
     Done before the group's own row is settled, so that it is repeated if the process dies in between.
     """
-    ids = {pending.object.split(":", 1)[1]: in_scope(decision.scope) for pending, decision in groups}
-    entering = [p.object.split(":", 1)[1] for p, d in groups if p.expand and in_scope(d.scope)]
-    members = await work.context.source.members(entering) if entering else {}
-    for group, found in members.items():
-        users = [member.id for member in found or () if member.type == "user"]
-        await stage_members(work, group, users, given=True)
-    for group, scoped in ids.items():
-        if not scoped:
-            await _withdraw(work, group)
+    default_access = await work.context.default_access()
+    everyone = work.context.job.policy.everyone
+    entering: list[Link] = []
+    for pending, decision, link in groups:
+        gave = everyone or any(entitles(grant, default_access=default_access) for grant in link.grants)
+        returns = in_scope(decision.scope) and not link.enabled and bool(link.sys_id or link.grants)
+        if not confers(decision.scope):
+            await _withdraw(work, link.id)
+        elif pending.expand or not gave or returns or _has_other_roles(work, decision, link):
+            entering.append(link)
+        elif not in_scope(decision.scope) and link.enabled:
+            await _look_again(work, link.id)
+    trees = await work.context.nesting.expand([link.id for link in entering]) if entering else {}
+    for link in entering:
+        tree = trees[link.id]
+        users = tree.users if tree is not None else ()
+        if work.context.nesting.enabled:
+            await work.context.nesting.remember(link.id, tree.groups if tree is not None else ())
+            if link.grants:
+                await _withdraw_absent(work, link.id, users)
+        await stage_members(work, link.id, users, given=True)
+
+
+def _has_other_roles(work: Work, decision: Decision, link: Link) -> bool:
+    """Whether the group's members get other roles, and a mapping or filter of users reads them."""
+    return work.context.job.schema.user.reads_roles and set(decision.grants) != set(link.grants)
 
 
 async def _withdraw(work: Work, group: str) -> None:
     after = ""
     while edges := await work.context.edges.page(group, after):
         await stage_members(work, group, [edge.member for edge in edges], given=False)
+        after = edges[-1].member
+
+
+async def _look_again(work: Work, group: str) -> None:
+    """The memberships of a group whose record is left behind: the members keep their access and lose the rows."""
+    after = ""
+    while edges := await work.context.edges.page(group, after):
+        staged = [Pending(membership_key(group, edge.member), "memberships") for edge in edges if edge.sys_id]
+        work.tally.add_staged(await work.plan.stage(staged))
+        after = edges[-1].member
+
+
+async def _withdraw_absent(work: Work, group: str, users: Sequence[str]) -> None:
+    """Who was a member through whichever group and is not listed any more is a candidate, to be read by itself."""
+    present, after = set(users), ""
+    while edges := await work.context.edges.page(group, after):
+        absent = [edge.member for edge in edges if edge.member not in present]
+        lost = {f"group:{group}": False}
+        staged = [Pending(user_key(user), "users", grants=lost, unproven=True) for user in absent]
+        staged += [Pending(membership_key(group, user), "removals", withdrawn=True, unproven=True) for user in absent]
+        work.tally.add_staged(await work.plan.stage(staged))
         after = edges[-1].member
 
 

@@ -96,6 +96,8 @@ class Engine:
             await rows.take_lease(driver, now)
         if found is not None and not found[0].finished and not dry_run:
             progress, etag = found
+            if progress.schema != self.context.job.schema_version:
+                raise RowConflict("the unfinished cycle began with another schema; open the job again to go on with it")
             resumed = replace(
                 progress,
                 driver=driver,
@@ -109,6 +111,7 @@ class Engine:
             await rows.save_progress(resumed, etag)
             logger.info("cycle resumed", extra={"job": self.context.job.id, "cycle": progress.cycle})
             return resumed
+        configuration = self.context.job.configuration
         cycle = str(uuid.uuid4())
         state = await rows.change_state(lambda known: replace(known, last_cycle=cycle, last_began=now))
         progress = begin(
@@ -116,10 +119,12 @@ class Engine:
             now,
             everyone=self.context.job.policy.everyone,
             dry_run=dry_run,
-            watermarks=state.watermarks if state.configuration == self.context.job.configuration else {},
+            watermarks=state.watermarks if state.configuration == configuration and not state.unclear_since else {},
             generation=state.generation,
         )
-        progress = replace(progress, driver=driver, configuration=self.context.job.configuration)
+        schema = self.context.job.schema_version
+        access = state.access if progress.kind == "incremental" else ""
+        progress = replace(progress, driver=driver, configuration=configuration, schema=schema, access=access)
         await rows.save_progress(progress, found[1] if found else "")
         logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
         return progress
@@ -270,14 +275,17 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         managed = state.managed if state.counted == progress.cycle else add_managed(state.managed, progress.counts)
         managed = managed if recount is None else recount
         approval = state.approval if progress.held else None
+        cleared = progress.kind == "initial" and progress.began >= state.unclear_since
         return replace(
             state,
             watermarks=progress.watermarks,
             generation=progress.generation,
             configuration=progress.configuration,
+            access=progress.access or state.access,
             managed=managed,
             counted=progress.cycle,
             approval=approval,
+            unclear_since=0.0 if cleared else state.unclear_since,
         )
 
     await work.context.rows.change_state(finished)

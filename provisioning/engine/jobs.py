@@ -30,7 +30,9 @@ class Approval(Struct, frozen=True):
 
 class JobState(Struct, frozen=True, omit_defaults=True):
     """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`;
-    `configuration` identifies the mappings and the scope that all links were last evaluated with.
+    `configuration` and `access` identify the mappings, the scope and the application's roles that all links were last
+    evaluated with, `schema` the stored document that the next cycle works with. What happened at `unclear_since`
+    (seconds since 1970; 0 for nothing) asks for another evaluation of all links.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -45,6 +47,9 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     held: str | None = None
     counted: str = ""
     configuration: str = ""
+    access: str = ""
+    schema: str = ""
+    unclear_since: float = 0.0
 
 
 class Lease(Struct, frozen=True):

@@ -57,7 +57,7 @@ class Links:
         return await commit_each(self._store, LINK, writes)
 
     async def claim(self, links: Sequence[Link]) -> list[str | None]:
-        """Reserves each link's match value and record; answers the source id that holds one of them already, or None.
+        """Reserves each link's keys and record; answers the source id that holds one of them already, or None.
 
         Two objects that map to one key would otherwise both take the same account. Whoever finds one of the two taken
         keeps neither; a claim that its holder's link belies is taken over.
@@ -68,7 +68,7 @@ class Links:
             wanted = [
                 (*self._key(link.type, value), position)
                 for position, link in enumerate(links)
-                if (value := link.match_value if table == KEY else link.sys_id)
+                for value in _held(link, table)
             ]
             rows = await self._store.get_many(table, [(partition, key) for partition, key, _ in wanted])
             others = {(links[n].type, str(rows[p, k].data["id"])) for p, k, n in wanted if (p, k) in rows}
@@ -108,11 +108,7 @@ class Links:
     async def unclaim(self, links: Collection[Link]) -> None:
         """Gives back the match values and records that these links hold; what another one holds stays its own."""
         for table in (KEY, TARGET):
-            held = [
-                (self._key(link.type, value), link.id)
-                for link in links
-                if (value := link.match_value if table == KEY else link.sys_id)
-            ]
+            held = [(self._key(link.type, value), link.id) for link in links for value in _held(link, table)]
             rows = await self._store.get_many(table, [key for key, _ in held])
             back: list[tuple[str, Operation]] = [
                 (key[0], Delete(row.key, row.etag))
@@ -152,14 +148,19 @@ class Links:
         """Whether a claim is still true: who has a record under another key since, a renamed user, holds it no longer.
         A claim comes before its link, so one without a record may be under way.
         """
-        value = link.match_value if table == KEY else link.sys_id
-        return not link.linked or self._key(link.type, value)[1] == key
+        return not link.linked or any(self._key(link.type, value)[1] == key for value in _held(link, table))
 
-    def _key(self, kind: ObjectType, value: str | None) -> tuple[str, str]:
+    def _key(self, kind: ObjectType, value: str) -> tuple[str, str]:
         """A match value may hold what no row key may, and ServiceNow ignores its case: the key is a hash.
 
         One partition for each object type: ServiceNow's pace is far below what a partition takes, and a batch claims
         its keys in one transaction.
         """
-        name = digest((value or "").casefold())
+        name = digest(value.casefold())
         return f"{self._job}|{kind}", name[:40]
+
+
+def _held(link: Link, table: str) -> tuple[str, ...]:
+    """What a link claims in the index of keys or of records, each once as the index compares."""
+    values = (link.match_value, *link.other_keys) if table == KEY else (link.sys_id,)
+    return tuple({value.casefold(): value for value in values if value}.values())

@@ -22,7 +22,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     known = await context.links.load(objects)
     edges = await context.edges.load(pairs)
     suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
-    still = await context.source.are_members(suspects) if suspects else {}
+    still = await context.nesting.hold(suspects) if suspects else {}
     both = {
         (group, member): (known["group", group].link.sys_id or "", known["user", member].link.sys_id or "")
         for group, member in pairs

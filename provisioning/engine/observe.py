@@ -1,21 +1,30 @@
 """Gathers, for a chunk of plan rows of users or groups, everything that `rules.decide` needs from both sides.
 
-Reads only. The number of requests grows with the chunk divided by the batch sizes of Graph and ServiceNow.
+Reads only, but for the reservation of unique values. The number of requests grows with the chunk divided by the batch
+sizes of Graph and ServiceNow.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from provisioning.engine.context import Context
 from provisioning.engine.keys import chosen_sys_id, identity
 from provisioning.engine.links import Known
 from provisioning.engine.plan import Plan
+from provisioning.engine.source_facts import facts_of
+from provisioning.engine.unique import choose_unique
 from provisioning.errors import ObjectError
 from provisioning.model import Assignment, ObjectType, Pending, Record, SourceObject, user_key
+from provisioning.rules.assessment import Assessment, assess, assess_gone
+from provisioning.rules.attributes import Facts
 from provisioning.rules.decide import Person, Seen
-from provisioning.rules.mapping import Columns, Desired, evaluate
+from provisioning.rules.mapping import Columns, Desired, Key
+from provisioning.rules.matching import resembling
+from provisioning.rules.scope import DEFAULT_GRANT, entitles, unfiltered_checks
 from provisioning.schema import ObjectMapping
 
 ACCOUNT_STATE = ("active", "locked_out")
@@ -28,17 +37,21 @@ class Draft:
     pending: Pending
     known: Known
     grants: set[str]
+    entitled: bool = True
     source: SourceObject | None = None
+    facts: Facts | None = None
     unread: bool = False
     gone: str | None = None
-    desired: Desired | None = None
-    error: ObjectError | None = None
+    assessment: Assessment = field(default_factory=Assessment)
     own: Record | None = None
+    searched: int = 0
     hits: tuple[Record, ...] = ()
+    owners: dict[str, str] = field(default_factory=dict)
     rival: str | None = None
     recheck: bool = False
     people: dict[str, Person] = field(default_factory=dict)
     resolved: dict[str, str] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -46,21 +59,29 @@ class Draft:
 
     @property
     def settled(self) -> bool:
-        """True when only the grants changed and some are left: nothing has to be read for that."""
-        return self.unread and bool(self.grants)
+        """True when only the grants changed and some are left that entitle: nothing has to be read for that."""
+        return self.unread and self.entitled
 
     @property
-    def evaluated(self) -> bool:
-        """True when the object is to be provisioned as far as was seen: it exists, is granted and was read."""
-        return self.gone is None and self.source is not None and self.desired is not None
+    def desired(self) -> Desired | None:
+        """What the record should hold, where the object is to be provisioned as far as was seen."""
+        desired = self.assessment.desired
+        return desired if desired is not None and desired.ignored is None else None
 
 
-def grants_of(kind: ObjectType, assignments: Collection[Assignment]) -> set[str]:
-    """The grants that a user's or group's own assignments give; a user's come through groups as well."""
-    return {
-        f"group:{a.principal_id}" if kind == "user" and a.principal_type == "Group" else f"role:{a.role_id}"
-        for a in assignments
-    }
+def grants_of(kind: ObjectType, assignments: Collection[Assignment], *, default_access: bool) -> set[str]:
+    """The grants that a user's or group's own assignments give; a user's come through groups as well. A group that is
+    assigned with Default Access only, where that does not entitle, passes on just that.
+    """
+    grants: set[str] = set()
+    for assignment in assignments:
+        role = f"role:{assignment.role_id}"
+        if kind == "user" and assignment.principal_type == "Group":
+            entitling = entitles(role, default_access=default_access)
+            grants.add(f"group:{assignment.principal_id}" if entitling else DEFAULT_GRANT)
+        else:
+            grants.add(role)
+    return grants
 
 
 async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kind: ObjectType) -> list[Seen]:
@@ -70,12 +91,15 @@ async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kin
     links = await context.links.load([identity(pending.object) for pending in pendings])
     drafts = [_draft(pending, links[identity(pending.object)]) for pending in pendings]
     await _confirm_losses(context, drafts, kind)
-    await _read_sources(context, drafts, kind, mapping)
+    default_access = await context.default_access()
     for draft in drafts:
-        _evaluate(context, draft, mapping, columns)
+        draft.entitled = context.job.policy.everyone or _is_entitled(draft.grants, default_access=default_access)
+    await _read_sources(context, drafts, kind, mapping)
+    await _assess(context, plan, drafts, kind)
     await _read_records(context, drafts, mapping, columns)
     await _find_rivals(context, drafts, kind)
     await _resolve(context, plan, drafts)
+    await _choose_unique(context, plan, drafts, mapping)
     return [_seen(context, draft, kind) for draft in drafts]
 
 
@@ -93,23 +117,34 @@ async def _confirm_losses(context: Context, drafts: Sequence[Draft], kind: Objec
     """
     if context.job.policy.everyone:
         return
-    suspects = [d for d in drafts if d.gone is None and (d.pending.unproven or (_remembered(d) and not d.grants))]
+    default_access = await context.default_access()
+    suspects = [
+        d for d in drafts if d.gone is None and (d.pending.unproven or _lost_access(d, default_access=default_access))
+    ]
     if not suspects:
         return
     answers = await context.source.grants(kind, [d.id for d in suspects])
     vanished = [d for d in suspects if answers.get(d.id) is None]
     await _tell_gone(context, vanished, kind)
-    for draft in suspects:
-        assignments = answers.get(draft.id)
-        if assignments is not None:
-            found = grants_of(kind, assignments)
-            draft.recheck = bool(found) and not draft.grants
-            draft.grants = found
+    present = [d for d in suspects if d.gone is None]
+    nested = await context.nesting.groups_of([d.id for d in present]) if kind == "user" else {}
+    for draft in present:
+        found = grants_of(kind, answers.get(draft.id) or (), default_access=default_access)
+        found |= {f"group:{group}" for group in nested.get(draft.id, ())}
+        lost = not _is_entitled(draft.grants, default_access=default_access)
+        draft.recheck = lost and _is_entitled(found, default_access=default_access)
+        draft.grants = found
 
 
-def _remembered(draft: Draft) -> bool:
+def _lost_access(draft: Draft, *, default_access: bool) -> bool:
+    """Whether an object that was remembered as entitled, or has a record, has no grant left that entitles it."""
     link = draft.known.link
-    return bool(link.grants) or link.sys_id is not None
+    had = link.sys_id is not None or _is_entitled(link.grants, default_access=default_access)
+    return had and not _is_entitled(draft.grants, default_access=default_access)
+
+
+def _is_entitled(grants: Collection[str], *, default_access: bool) -> bool:
+    return any(entitles(grant, default_access=default_access) for grant in grants)
 
 
 async def _tell_gone(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
@@ -126,18 +161,20 @@ async def _read_sources(context: Context, drafts: Sequence[Draft], kind: ObjectT
     replica may not have it yet.
     """
     needs_manager = "manager" in mapping.source_properties
+    leaving_reads = any(len(each.attributes) > 1 for each in mapping.soft_delete)
     to_read: list[Draft] = []
     for draft in drafts:
         if draft.gone is not None:
             continue
         link, attributes = draft.known.link, draft.pending.attributes
         if attributes is None:
-            if not (draft.grants or context.job.policy.everyone):
-                draft.unread = True
-            elif draft.pending.refresh or draft.pending.unproven or not (link.linked and link.enabled) or link.escrow:
-                to_read.append(draft)
+            if not draft.entitled:
+                draft.unread = not (leaving_reads and link.sys_id)
             else:
-                draft.unread = True
+                known = link.linked and link.enabled and not link.escrow
+                draft.unread = known and not (draft.pending.refresh or draft.pending.unproven or mapping.reads_roles)
+            if not draft.unread:
+                to_read.append(draft)
         elif needs_manager and "manager" not in attributes:
             if link.linked:
                 manager = {"id": link.manager} if link.manager else None
@@ -165,69 +202,110 @@ async def _explain_absence(context: Context, drafts: Sequence[Draft], kind: Obje
     await _tell_gone(context, [d for d in drafts if answers.get(d.id) is None], kind)
     for draft in drafts:
         if draft.gone is None:
-            draft.error = ObjectError(
-                "InternalError",
-                "Graph did not return this object in a list, yet it exists",
-                "it is tried again in the next cycle; report it if it stays",
+            draft.assessment = Assessment(
+                error=ObjectError(
+                    "InternalError",
+                    "Graph did not return this object in a list, yet it exists",
+                    "it is tried again in the next cycle; report it if it stays",
+                )
             )
 
 
-def _evaluate(context: Context, draft: Draft, mapping: ObjectMapping, columns: Columns) -> None:
-    if draft.gone is not None or draft.source is None:
-        return
-    try:
-        desired = evaluate(draft.source, mapping, columns)
-    except ObjectError as error:
-        draft.error = error
-        return
-    reason = context.target.refusal(desired.match_value)
-    if reason is None:
-        draft.desired = desired
-    else:
-        way_out = "change the source value, or match on another attribute"
-        draft.error = ObjectError("InvalidAttributeValue", reason, way_out)
+async def _assess(context: Context, plan: Plan, drafts: Sequence[Draft], kind: ObjectType) -> None:
+    """Scope and mappings of every object that was read or is gone; one that was not read is as it was."""
+    mapper = await context.mapper(kind)
+    everyone, default_access = context.job.policy.everyone, await context.default_access()
+    now = datetime.fromtimestamp(context.now(), UTC)
+    read = {draft.id: (draft.source, draft.grants) for draft in drafts if draft.source is not None and not draft.gone}
+    facts = await facts_of(context, plan, kind, read)
+    for draft in drafts:
+        if draft.gone is not None:
+            draft.assessment = assess_gone(mapper, draft.grants, now, everyone=everyone, default_access=default_access)
+        elif draft.source is not None:
+            draft.facts = facts[draft.id]
+            draft.assessment = _searchable(
+                context,
+                assess(mapper, draft.facts, draft.grants, now, everyone=everyone, default_access=default_access),
+            )
+        elif draft.unread:
+            active = Facts(SourceObject(kind, draft.id, {}))
+            checks = unfiltered_checks(active, draft.grants, everyone=everyone, default_access=default_access)
+            gone = assess_gone(mapper, draft.grants, now, everyone=everyone, default_access=default_access)
+            draft.assessment = Assessment(checks, leaving=gone.leaving, error=None if draft.entitled else gone.error)
+
+
+def _searchable(context: Context, assessment: Assessment) -> Assessment:
+    """A key that cannot be searched for is an error of its object."""
+    for key in assessment.desired.keys if assessment.desired is not None else ():
+        for _, value in key.parts:
+            if (reason := context.target.refusal(value)) is not None:
+                way_out = "change the source value, or match on another attribute"
+                return Assessment(assessment.checks, error=ObjectError("InvalidAttributeValue", reason, way_out))
+    return assessment
 
 
 async def _read_records(context: Context, drafts: Sequence[Draft], mapping: ObjectMapping, columns: Columns) -> None:
     state = [name for name in ACCOUNT_STATE if name in columns] if mapping.type == "user" else []
-    fields = ["sys_id", *dict.fromkeys([*mapping.columns, *state])]
+    preferred = [name for name, _ in mapping.preferred]
+    mapped = [name for name in mapping.columns if name in columns]
+    fields = ["sys_id", *dict.fromkeys([*mapped, *state, *preferred])]
     linked = {d.known.link.sys_id: d for d in drafts if d.known.link.sys_id and not d.settled}
     if linked:
         records = await context.target.read(mapping.table, list(linked), fields)
         for sys_id, draft in linked.items():
             draft.own = records.get(sys_id)
-    key = mapping.matching.target
-    searched: dict[str, list[Draft]] = {}
+    for rank in range(len(mapping.matching)):
+        await _search(context, drafts, mapping.table, fields, rank)
+
+
+async def _search(context: Context, drafts: Sequence[Draft], table: str, fields: Sequence[str], rank: int) -> None:
+    """The records that have an object's key of this rank, for those without a record so far."""
+    seekers: dict[str, dict[str, list[tuple[Draft, Key]]]] = defaultdict(lambda: defaultdict(list))
     for draft in drafts:
-        if draft.own is None and draft.desired is not None and draft.gone is None:
-            searched.setdefault(draft.desired.match_value, []).append(draft)
-    if searched:
-        hits = await context.target.find(mapping.table, key, list(searched), fields)
-        for value, seekers in searched.items():
-            for draft in seekers:
-                draft.hits = hits.get(value, ())
+        desired = draft.desired
+        if draft.own is None and not draft.hits and desired is not None and rank < len(desired.keys):
+            key = desired.keys[rank]
+            field_, value = key.parts[0]
+            seekers[field_][value].append((draft, key))
+            draft.searched = rank + 1
+    for field_, values in seekers.items():
+        hits = await context.target.find(table, field_, list(values), fields)
+        for value, sought in values.items():
+            for draft, key in sought:
+                draft.hits = resembling(key, hits.get(value, ()))
 
 
 async def _find_rivals(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
-    """Another source object that already holds the key or the record that this one would take."""
-    seekers = [d for d in drafts if d.evaluated and d.desired and (d.own is None or not d.known.link.linked)]
+    """Another source object that already holds a key or the record that this one would take."""
+    seekers = [d for d in drafts if d.desired is not None and (d.own is None or not d.known.link.linked)]
     if not seekers:
         return
-    by_key = await context.links.owners_by_key(kind, {d.desired.match_value for d in seekers if d.desired})
+    by_key = await context.links.owners_by_key(kind, {value for d in seekers for value in _sought(d)})
     by_record = await context.links.owners_by_record(kind, {hit["sys_id"] for d in seekers for hit in d.hits})
     first: dict[str, str] = {}
     for draft in seekers:
-        value = draft.desired.match_value if draft.desired else ""
-        owners = [by_key.get(value), *(by_record.get(hit["sys_id"]) for hit in draft.hits)]
-        owners.append(first.setdefault(value.casefold(), draft.id))
+        draft.owners = {
+            hit["sys_id"]: owner
+            for hit in draft.hits
+            if (owner := by_record.get(hit["sys_id"])) is not None and owner != draft.id
+        }
+        owners = [owner for value in _sought(draft) for owner in (by_key.get(value), first.get(value.casefold()))]
         draft.rival = next((owner for owner in owners if owner is not None and owner != draft.id), None)
+        for value in _sought(draft):
+            first.setdefault(value.casefold(), draft.id)
+
+
+def _sought(draft: Draft) -> tuple[str, ...]:
+    """The keys that were searched for; those of lower precedence than the one that found something say nothing."""
+    return tuple(key.text for key in draft.desired.keys[: max(1, draft.searched)]) if draft.desired is not None else ()
 
 
 async def _resolve(context: Context, plan: Plan, drafts: Sequence[Draft]) -> None:
-    evaluated = [draft for draft in drafts if draft.evaluated]
-    references = {ref for d in evaluated if d.desired for ref in d.desired.references.values()}
+    """Finds the records that references point to, by name or by the source user."""
+    evaluated = [(draft, desired) for draft in drafts if (desired := draft.desired) is not None]
+    references = {ref for _, desired in evaluated for refs in desired.references.values() for ref in refs}
     named = await context.references.resolve(references) if references else {}
-    wanted = {person for d in evaluated if d.desired for person in d.desired.people.values()}
+    wanted = {person for _, desired in evaluated for person in desired.people.values()}
     links = await context.links.load([("user", person) for person in wanted]) if wanted else {}
     unlinked = {person for person in wanted if not links["user", person].link.linked}
     planned = await plan.planned([user_key(person) for person in unlinked]) if unlinked else set()
@@ -239,14 +317,33 @@ async def _resolve(context: Context, plan: Plan, drafts: Sequence[Draft]) -> Non
         )
         for person in wanted
     }
-    for draft in evaluated:
-        if draft.desired is not None:
-            draft.people = {person: people[person] for person in draft.desired.people.values()}
-            draft.resolved = {
-                column: sys_id
-                for column, reference in draft.desired.references.items()
-                if (sys_id := named[reference]) is not None
-            }
+    for draft, desired in evaluated:
+        draft.people = {person: people[person] for person in desired.people.values()}
+        draft.resolved = {
+            f"{reference.table}:{reference.value}": sys_id
+            for refs in desired.references.values()
+            for reference in refs
+            if (sys_id := named[reference]) is not None
+        }
+
+
+async def _choose_unique(context: Context, plan: Plan, drafts: Sequence[Draft], mapping: ObjectMapping) -> None:
+    """A value that is free for each object whose record is still to get one."""
+    wanted: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    own: dict[str, Record] = {}
+    for draft in drafts:
+        desired, record = draft.desired, draft.own or (draft.hits[0] if len(draft.hits) == 1 else None)
+        if desired is None:
+            continue
+        unique = desired.unique if record is None else desired.for_update(record).unique
+        for column, candidates in unique.items():
+            wanted[column][draft.id] = candidates
+        if record is not None:
+            own[draft.id] = record
+    by_id = {draft.id: draft for draft in drafts}
+    for column, offered in wanted.items():
+        for source_id, value in (await choose_unique(context, plan, mapping, column, offered, own)).items():
+            by_id[source_id].chosen[column] = value
 
 
 def _seen(context: Context, draft: Draft, kind: ObjectType) -> Seen:
@@ -262,14 +359,16 @@ def _seen(context: Context, draft: Draft, kind: ObjectType) -> Seen:
         source=draft.source,
         unread=draft.unread,
         gone="restorable" if draft.gone == "restorable" else "permanent" if draft.gone else None,
-        desired=draft.desired,
-        error=draft.error,
+        assessment=draft.assessment,
         own=draft.own,
+        searched=draft.searched,
         hits=draft.hits,
+        owners=draft.owners,
         rival=draft.rival,
         candidate_sys_id=chosen_sys_id(context.job.tenant, kind, draft.id, generation),
         candidate_generation=generation,
         resolved=draft.resolved,
         people=draft.people,
+        chosen=draft.chosen,
         recheck=draft.recheck,
     )

@@ -78,8 +78,9 @@ async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
         object_key = user_key(found.id if found else key) if kind == "user" else group_key(found.id if found else key)
         pending = Pending(object_key, home_lane(object_key), refresh=True, unproven=True, expand=kind == "group")
         if found is not None and not context.job.policy.everyone:
-            assignments = (await context.source.grants(kind, [found.id]))[found.id]
-            pending = replace(pending, grants=dict.fromkeys(grants_of(kind, assignments or ()), True))
+            assignments = (await context.source.grants(kind, [found.id]))[found.id] or ()
+            grants = grants_of(kind, assignments, default_access=await context.default_access())
+            pending = replace(pending, grants=dict.fromkeys(grants, True))
         return pending, str((found.attributes if found else {}).get("displayName") or "")
     raise ObjectError(
         "NotFound",

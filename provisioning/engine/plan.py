@@ -18,7 +18,7 @@ from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
-from provisioning.model import Lane, Pending
+from provisioning.model import Decision, Lane, Pending
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 TABLE = "plan"
@@ -146,6 +146,13 @@ class Plan:
         """Those of the objects that wait in their own lane: to be created or updated, not to be removed."""
         keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
         return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
+
+    async def decisions(self, object_keys: Collection[str]) -> dict[str, Decision]:
+        """What was decided of those of the objects that wait in their own lane."""
+        keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
+        rows = (await self._store.get_many(TABLE, keys)).values()
+        pendings = (msgspec.convert(row.data, Pending) for row in rows)
+        return {pending.object: pending.decision for pending in pendings if pending.decision is not None}
 
     async def pending(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that have a row, whatever is decided."""

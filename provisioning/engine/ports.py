@@ -56,6 +56,9 @@ class Source(Protocol):
     async def deleted(self, kind: ObjectType, ids: Collection[str]) -> frozenset[str]:
         """Those of the objects that are soft-deleted at present."""
 
+    async def default_domain(self) -> str | None:
+        """The tenant's default verified domain; None when it has none."""
+
     async def find(self, kind: ObjectType, key: str) -> SourceObject | None:
         """One object by id, user principal name or display name, for on-demand runs. Raises `ObjectError` when a name
         is not unique.

@@ -49,12 +49,15 @@ class ReadAssignments(Struct, frozen=True, tag=True, omit_defaults=True):
     page: int = 0
 
 
-class CompareAssignments(Struct, frozen=True, tag=True):
-    """Stage the differences between two lists of assignments."""
+class CompareAssignments(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Stage the differences between two lists of assignments. `access` identifies the application's roles as they were
+    when everybody was last evaluated; "" while that is being done.
+    """
 
     old: str
     new: str
     refresh: bool = False
+    access: str = ""
 
 
 class StageWaiting(Struct, frozen=True, tag=True):
@@ -143,6 +146,7 @@ class StepResult(Struct, frozen=True, omit_defaults=True):
     decided: dict[str, dict[str, int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     watermarks: dict[str, str] = field(default_factory=dict)
+    access: str = ""
     deferred: int = 0
     done: int = 0
     repeated: bool = False
@@ -163,13 +167,16 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     `todo` are steps not yet given out, `steps` those in flight, `later` the steps of the next wave. `bins` counts rows
     to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
     the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
-    the job's lease. `disturbed` is true once a step ended in the middle: what it counted may be wrong.
+    the job's lease. `schema` is the version of the schema that the cycle began with. `disturbed` is true once a step
+    ended in the middle: what it counted may be wrong.
     """
 
     cycle: str
     kind: Literal["initial", "incremental"]
     began: float
     configuration: str = ""
+    access: str = ""
+    schema: str = ""
     everyone: bool = False
     dry_run: bool = False
     driver: str = ""

@@ -36,6 +36,8 @@ from provisioning.model import (
     WriteOutcome,
     Written,
 )
+from provisioning.rules.echo import altered, warnings_of
+from provisioning.rules.redaction import masking
 from provisioning.rules.scope import in_scope
 from provisioning.rules.summary import Occurrence, Origin
 
@@ -143,7 +145,7 @@ def _link_after(item: Settled, at: float) -> Link | None:
 
 
 def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
-    before = item.link.escrow if item.link else None
+    before, mask = item.link.escrow if item.link else None, masking(item.decision, item.outcome)
     match item.outcome:
         case Written(record=record):
             return _link_after_write(base, item.decision, record)
@@ -151,12 +153,12 @@ def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
             if isinstance(item.decision.action, Create):  # nothing was created, so nothing is there to be found
                 generation = base.generation + (code == "Conflict")
                 base = replace(base, sys_id=None, intended=False, generation=generation)
-            return _escrowed(base, before, code, message, at)
+            return _escrowed(base, before, code, mask(message), at)
         case Unsettled(reason=reason):
             return _escrowed(base, before, "Timeout", reason, at)
         case None if isinstance(item.decision.action, Fail):
             action = item.decision.action
-            return _escrowed(base, before, action.code, action.message, at)
+            return _escrowed(base, before, action.code, mask(action.message), at)
         case None:
             return _link_after_skip(base, item.decision)
 
@@ -164,26 +166,28 @@ def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
 def _link_after_write(base: Link, decision: Decision, record: dict[str, str]) -> Link | None:
     match decision.action:
         case Create(sys_id=sys_id, generation=generation, fields=fields):
-            made = replace(base, generation=generation, origin="created", match_value=_match_value(decision, base))
+            made = replace(with_keys(base, decision), generation=generation, origin="created")
             return _written(made, record.get("sys_id", sys_id), fields, record)
         case Update(sys_id=sys_id, fields=fields):
-            known = replace(base, origin=base.origin or _origin(decision), match_value=_match_value(decision, base))
-            return _written(known, sys_id, fields, record)
+            known = _written(_found(base, decision), sys_id, fields, record)
+            return replace(known, enabled=known.enabled and in_scope(decision.scope))
         case Disable(sys_id=sys_id, fields=fields):
-            return replace(_written(base, sys_id, fields, record), enabled=False)
+            known = _found(base, decision) if in_scope(decision.scope) else base
+            return replace(_written(known, sys_id, fields, record), enabled=False)
         case _:
             return None
 
 
 def _link_after_skip(base: Link, decision: Decision) -> Link:
+    if isinstance(decision.action, Skip) and decision.action.reason == "ImportSkipped":
+        return base
     found = decision.match.sys_ids[0] if decision.match is not None and decision.match.sys_ids else None
     if in_scope(decision.scope):
         if not found:
             return base
         if isinstance(decision.action, Skip) and decision.action.reason == "NotPermitted":
             return base
-        origin, value = base.origin or _origin(decision), _match_value(decision, base)
-        return replace(base, sys_id=found, origin=origin, match_value=value, intended=False, enabled=True)
+        return replace(_found(base, decision), sys_id=found, intended=False, enabled=True)
     if found is None:  # whatever record there was is gone as well
         return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={})
     return replace(base, enabled=False, intended=False)
@@ -193,13 +197,20 @@ def _origin(decision: Decision) -> Literal["created", "adopted"]:
     return "adopted" if decision.match is not None and decision.match.how == "attribute" else "created"
 
 
-def _match_value(decision: Decision, link: Link) -> str | None:
-    return decision.match.value if decision.match is not None and decision.match.value else link.match_value
+def _found(link: Link, decision: Decision) -> Link:
+    return replace(with_keys(link, decision), origin=link.origin or _origin(decision))
+
+
+def with_keys(link: Link, decision: Decision) -> Link:
+    """The link with the keys that the object has now, where the decision tells them."""
+    if decision.match is None or not decision.match.value:
+        return link
+    return replace(link, match_value=decision.match.value, other_keys=decision.match.others)
 
 
 def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, str]) -> Link:
     """The link after a write: what was sent, and what the instance made of it where that differs."""
-    altered = {name: record[name] for name, value in fields.items() if name in record and record[name] != value}
+    made = altered(fields, record)
     kept = {name: value for name, value in link.altered.items() if name not in fields}
     return replace(
         link,
@@ -207,7 +218,7 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
         intended=False,
         enabled=True,
         written={**link.written, **fields},
-        altered={**kept, **altered},
+        altered={**kept, **made},
     )
 
 
@@ -253,9 +264,12 @@ async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
             case Written(record=record), Create(sys_id=sys_id):
                 after[pair] = Edge(group, member, record.get("sys_id", sys_id), "created")
             case Written(), Remove():
-                after[pair] = None
+                # The source may still have a membership whose group was left behind.
+                after[pair] = None if item.row.pending.withdrawn else Edge(group, member)
             case None, Skip() if item.row.pending.withdrawn and not item.decision.recheck:
                 after[pair] = None
+            case None, Skip(reason="NotPermitted"):  # what was made while members were mapped is still known as ours
+                after[pair] = known.get(pair) or Edge(group, member)
             case None, Skip() if item.decision.match is not None and item.decision.match.sys_ids:
                 if pair not in known or known[pair].sys_id is None:
                     after[pair] = Edge(group, member, item.decision.match.sys_ids[0], "adopted")
@@ -309,4 +323,5 @@ def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
     """The change id is the same when a step is repeated, so that its entry is not written twice under two ids."""
     name = digest(origin.cycle, item.decision.object, item.row.etag)
     change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
-    return Occurrence(item.decision, item.outcome, change, at)
+    told = replace(item.decision, warnings=item.decision.warnings + warnings_of(item.decision, item.outcome))
+    return Occurrence(told, item.outcome, change, at)

@@ -23,26 +23,20 @@ from provisioning.model import (
     Missing,
     Record,
     Remove,
-    ScopeCheck,
     Skip,
     SourceObject,
     Update,
 )
-from provisioning.rules.mapping import Desired
+from provisioning.rules.assessment import Assessment, Policy
+from provisioning.rules.differences import changed_fields
+from provisioning.rules.mapping import ACTIVE, Desired, Key
 from provisioning.rules.matching import choose_match
-from provisioning.rules.scope import in_scope, reasons, scope_checks
+from provisioning.rules.scope import in_scope, reasons
 from provisioning.schema import ObjectMapping
 
-DISABLED = {"active": "false", "locked_out": "true"}
-ENABLED = {"active": "true", "locked_out": "false"}
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the job says about scope and removal."""
-
-    everyone: bool = False
-    hard_delete: Literal["disable", "delete"] = "disable"
+LOCKED = "locked_out"
+DISABLED = {ACTIVE: "false", LOCKED: "true"}
+ENABLED = {ACTIVE: "true", LOCKED: "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,10 @@ class Seen:
     """What was observed of one object on both sides.
 
     `source` is None when the object is gone, `unread` when it was not needed. `own` is the record under the link's
-    sys_id, `hits` what a search for the match value returned. `candidate_sys_id` is the sys_id for a new record.
+    sys_id. `searched` says how many of its keys were searched for, and `hits` what the last of them found; `owners` are
+    the other source objects that these records belong to, `rival` one that holds a key. `candidate_sys_id` is the
+    sys_id for a new record, `resolved` the records of references by table and name, `chosen` the free value of each
+    column that takes a unique one.
     """
 
     key: str
@@ -69,45 +66,49 @@ class Seen:
     source: SourceObject | None = None
     unread: bool = False
     gone: Literal["restorable", "permanent"] | None = None
-    desired: Desired | None = None
-    error: ObjectError | None = None
+    assessment: Assessment = field(default_factory=Assessment)
     own: Record | None = None
+    searched: int = 0
     hits: tuple[Record, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
     rival: str | None = None
     candidate_sys_id: str = ""
     candidate_generation: int = 0
     resolved: Mapping[str, str] = field(default_factory=dict)
     people: Mapping[str, Person] = field(default_factory=dict)
+    chosen: Mapping[str, str] = field(default_factory=dict)
     recheck: bool = False
 
 
 def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
     """Raises nothing: what cannot be provisioned becomes a `Fail` that says why and what to do."""
-    checks = scope_checks(None if seen.gone else seen.source or _unread(seen), seen.grants, everyone=policy.everyone)
+    assessment = seen.assessment
     decision = Decision(
         object=seen.key,
         action=Skip("RedundantExport", "nothing to change"),
         name=_display_name(seen),
-        scope=checks,
+        scope=assessment.checks,
         grants=seen.grants,
         manager=_manager(seen),
         recheck=seen.recheck,
+        redacted=tuple(sorted(mapping.redacted)),
+        secrets=_secrets(seen, mapping),
     )
     try:
-        if in_scope(checks):
+        if assessment.error is not None:
+            raise assessment.error
+        if assessment.dropped is not None:
+            text = f"dropped before scoping by the input filter {assessment.dropped}; the record is left as it is"
+            return _with(decision, Skip("ImportSkipped", text), _present(seen))
+        if in_scope(assessment.checks):
             return _decide_in_scope(seen, mapping, decision)
-        return _with(decision, *_leave_scope(seen, mapping, policy, checks))
+        return _leave_scope(seen, mapping, policy, decision)
     except ObjectError as error:
         return _with(decision, Fail(error.code, str(error), error.way_out), Match("none", None))
 
 
 def _with(decision: Decision, action: Action, match: Match) -> Decision:
     return replace(decision, action=action, match=match)
-
-
-def _unread(seen: Seen) -> SourceObject | None:
-    """An object that did not have to be read stands for an active one: only its grants changed."""
-    return SourceObject(seen.link.type, seen.link.id, {}) if seen.unread else None
 
 
 def _display_name(seen: Seen) -> str:
@@ -123,62 +124,110 @@ def _manager(seen: Seen) -> str | None:
     return str(manager["id"]) if isinstance(manager, Mapping) else None
 
 
-def _leave_scope(
-    seen: Seen, mapping: ObjectMapping, policy: Policy, checks: tuple[ScopeCheck, ...]
-) -> tuple[Action, Match]:
-    """A user that has a record is disabled; a group keeps its record and loses only its memberships."""
-    link, own = seen.link, seen.own
-    match = (
-        Match("link" if link.linked else "intent", link.match_value, (link.sys_id,)) if own and link.sys_id else None
-    )
-    if own is None or match is None or link.sys_id is None:
-        return Skip("NotEffectivelyEntitled", reasons(checks)), Match("none", None)
+def _secrets(seen: Seen, mapping: ObjectMapping) -> dict[str, str]:
+    """The redacted ones among the object's keys, which a log would name without sending them."""
+    desired = seen.assessment.desired
+    keys = {name: value for key in desired.keys for name, value in key.parts} if desired is not None else {}
+    first = mapping.matching[0][0].target
+    if seen.link.match_value:
+        keys.setdefault(first, seen.link.match_value)
+    return {name: value for name, value in keys.items() if name in mapping.redacted}
+
+
+def _present(seen: Seen) -> Match:
+    """The record that is known by its sys_id."""
+    link = seen.link
+    if seen.own is None or link.sys_id is None:
+        return Match("none", None)
+    return Match("link" if link.linked else "intent", link.match_value, (link.sys_id,))
+
+
+# --- Out of scope -----------------------------------------------------------------------------------
+
+
+def _leave_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decision: Decision) -> Decision:
+    """A user that has a record gets the values of a soft-deleted one, by default an inactive account; a group keeps
+    its record and loses only its memberships.
+    """
+    why, own, match = reasons(seen.assessment.checks), seen.own, _present(seen)
+    if own is None or seen.link.sys_id is None:
+        return _with(decision, Skip("NotEffectivelyEntitled", why), match)
+    sys_id = seen.link.sys_id
     if mapping.type == "group":
-        return Skip("NotEffectivelyEntitled", f"{reasons(checks)}; the group's record stays as it is"), match
+        return _with(decision, Skip("NotEffectivelyEntitled", f"{why}; the group's record stays as it is"), match)
     if seen.gone == "permanent" and policy.hard_delete == "delete" and "Delete" in mapping.flow_types:
-        return Remove(link.sys_id, {mapping.matching.target: own.get(mapping.matching.target, "")}), match
+        before = {name: own.get(name, "") for name in (each.target for each in mapping.matching[0])}
+        return _with(decision, Remove(sys_id, before), match)
     if "Update" not in mapping.flow_types:
-        return Skip("NotPermitted", f"{reasons(checks)}; the Update action is switched off"), match
-    fields = {name: value for name, value in DISABLED.items() if own.get(name, "") != value}
+        return _with(decision, Skip("NotPermitted", f"{why}; the Update action is switched off"), match)
+    leaving = seen.assessment.leaving
+    if not leaving.values:
+        text = f"{why}; no mapping reads IsSoftDeleted, so the account is left as it is"
+        return _with(decision, Skip("NotEffectivelyEntitled", text), match)
+    wanted = {**leaving.values, **_lock(leaving.values)}
+    fields = {name: value for name, value in wanted.items() if own.get(name, "") != value}
+    decision = replace(decision, warnings=leaving.warnings)
     if not fields:
-        return Skip("RedundantExport", f"{reasons(checks)}; the account is already inactive and locked"), match
-    return Disable(link.sys_id, fields, {name: own.get(name, "") for name in fields}), match
+        text = f"{why}; the account already is as a soft-deleted one should be"
+        return _with(decision, Skip("RedundantExport", text), match)
+    before = {name: own.get(name, "") for name in fields}
+    removes = wanted.get(ACTIVE) == "false"
+    return _with(decision, Disable(sys_id, fields, before) if removes else Update(sys_id, fields, before), match)
+
+
+def _lock(values: Mapping[str, str]) -> dict[str, str]:
+    """ServiceNow locks an account that is deactivated and does not unlock one that is activated: we send both."""
+    return dict(DISABLED) if values.get(ACTIVE) == "false" else {}
+
+
+# --- In scope -----------------------------------------------------------------------------------------
 
 
 def _decide_in_scope(seen: Seen, mapping: ObjectMapping, decision: Decision) -> Decision:
     if not mapping.enabled:
         return _with(decision, Skip("NotPermitted", "the object mapping is switched off"), Match("none", None))
     if seen.unread:
-        return _with(decision, decision.action, Match("link", seen.link.match_value, (seen.link.sys_id or "",)))
-    if seen.error is not None:
-        raise seen.error
-    desired = seen.desired
+        found = Match("link", seen.link.match_value, (seen.link.sys_id or "",), seen.link.other_keys)
+        return _with(decision, decision.action, found)
+    desired = seen.assessment.desired
     if desired is None:
         raise ObjectError("InternalError", "the source object was not read", "run again; report it if it stays")
-    record, match = _find_record(seen, mapping, desired)
-    if seen.rival is not None:
+    if desired.ignored is not None:
+        return _with(decision, Skip("ImportSkipped", desired.ignored), _present(seen))
+    record, match, passed_over = _find_record(seen, mapping, desired)
+    rival = seen.rival if record is None else seen.owners.get(record["sys_id"], seen.rival)
+    if rival is not None:
+        names = " or ".join(" with ".join(each.target for each in key) for key in mapping.matching)
         raise ObjectError(
             "DuplicateSourceEntries",
-            f"another source object, {seen.rival}, already has the {mapping.matching.target} that this one maps to",
-            f"give each object its own {mapping.matching.target}; the first one keeps the account",
+            f"another source object, {rival}, already has the {names} that this one maps to",
+            f"give each object its own {names}; the first one keeps the account",
         )
-    fields, missing, awaits = _resolve(seen, desired if record is None else desired.for_update())
-    decision = replace(decision, missing=missing, awaits=awaits, warnings=desired.warnings)
+    fields, missing, awaits = _resolve(seen, desired if record is None else desired.for_update(record))
+    warnings = desired.warnings
+    if passed_over:
+        warnings += (f"{len(passed_over)} more record(s) have the same key: {', '.join(passed_over[:5])}",)
+    decision = replace(decision, missing=missing, awaits=awaits, warnings=warnings)
     if record is None:
-        return _with(decision, *_create(seen, mapping, fields, match))
-    return _update(seen, mapping, fields, record, match, decision)
+        return _with(decision, *_create(seen, mapping, desired, fields, match))
+    return _update(seen, mapping, desired, fields, record, match, decision)
 
 
 def _resolve(seen: Seen, desired: Desired) -> tuple[dict[str, str], tuple[Missing, ...], dict[str, str]]:
     """Plain values plus the references that can be written now; what cannot be written never fails the object."""
     fields = dict(desired.values)
+    fields |= {column: seen.chosen[column] for column in desired.unique if column in seen.chosen}
     missing: list[Missing] = []
     awaits: dict[str, str] = {}
-    for column, reference in desired.references.items():
-        if column in seen.resolved:
-            fields[column] = seen.resolved[column]
-        else:
-            missing.append(Missing(column, reference.value, reference.table))
+    for column, references in desired.references.items():
+        found = [seen.resolved[name] for each in references if (name := f"{each.table}:{each.value}") in seen.resolved]
+        missing += [
+            Missing(column, each.value, each.table)
+            for each in references
+            if f"{each.table}:{each.value}" not in seen.resolved
+        ]
+        if found:
+            fields[column] = ",".join(found)
     for column, source_id in desired.people.items():
         person = seen.people.get(source_id)
         if person is not None and person.sys_id is not None:
@@ -190,58 +239,92 @@ def _resolve(seen: Seen, desired: Desired) -> tuple[dict[str, str], tuple[Missin
     return fields, tuple(missing), awaits
 
 
-def _find_record(seen: Seen, mapping: ObjectMapping, desired: Desired) -> tuple[Record | None, Match]:
-    """The link's record, else the one that the match value finds. A vanished record is searched for again."""
+def _find_record(seen: Seen, mapping: ObjectMapping, desired: Desired) -> tuple[Record | None, Match, tuple[str, ...]]:
+    """The link's record, else the one that a key finds. A vanished record is searched for again."""
+    first = desired.keys[0]
     if seen.own is not None:
         how: Literal["link", "intent"] = "link" if seen.link.linked else "intent"
-        return seen.own, Match(how, desired.match_value, (seen.own["sys_id"],))
-    record = choose_match(mapping.matching.target, desired.match_value, seen.hits)
-    if record is None:
-        return None, Match("none", desired.match_value)
-    return record, Match("attribute", desired.match_value, (record["sys_id"],))
+        return seen.own, Match(how, first.text, (seen.own["sys_id"],), _texts(desired.keys[1:])), ()
+    searched = desired.keys[: max(1, seen.searched)]
+    chosen = choose_match(searched[-1], seen.hits, mapping.preferred)
+    if chosen is None:
+        return None, Match("none", first.text, (), _texts(searched[1:])), ()
+    found = Match("attribute", searched[-1].text, (chosen.record["sys_id"],), _texts(searched[:-1]))
+    return chosen.record, found, chosen.others
 
 
-def _create(seen: Seen, mapping: ObjectMapping, fields: dict[str, str], match: Match) -> tuple[Action, Match]:
+def _texts(keys: tuple[Key, ...]) -> tuple[str, ...]:
+    return tuple(key.text for key in keys)
+
+
+def _create(
+    seen: Seen, mapping: ObjectMapping, desired: Desired, fields: dict[str, str], match: Match
+) -> tuple[Action, Match]:
     if "Add" not in mapping.flow_types:
         return Skip("NotPermitted", "the Create action is switched off"), match
-    if mapping.type == "user":
-        fields = {**fields, "active": "true"}
+    if desired.absent:
+        raise ObjectError(
+            "MandatoryFieldsMissing",
+            f"{', '.join(desired.absent)} of {mapping.table} must have a value and the mapping gives none",
+            "give the source attribute a value, or the mapping a default",
+        )
+    _require_unique(seen, desired)
+    fields = {**fields, **_lock(fields)} if mapping.type == "user" else fields
     return Create(seen.candidate_sys_id, seen.candidate_generation, fields), match
 
 
-def _update(
-    seen: Seen, mapping: ObjectMapping, fields: dict[str, str], record: Record, match: Match, decision: Decision
+def _require_unique(seen: Seen, desired: Desired) -> None:
+    """An object for which every candidate is taken waits for one to become free, as in Entra."""
+    for column, candidates in desired.unique.items():
+        if column not in seen.chosen:
+            raise ObjectError(
+                "EntryConflict",
+                f"each of the {len(candidates)} values that SelectUniqueValue offers for {column} is taken",
+                "add another rule to the expression, or free one of the values in ServiceNow",
+            )
+
+
+def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what is known of the record
+    seen: Seen,
+    mapping: ObjectMapping,
+    desired: Desired,
+    fields: dict[str, str],
+    record: Record,
+    match: Match,
+    decision: Decision,
 ) -> Decision:
-    warnings = decision.warnings
+    _require_unique(seen, desired.for_update(record))
     if mapping.type == "user":
-        inactive = record.get("active") == "false"
-        adopting = match.how == "attribute" or (match.how == "intent" and seen.link.origin == "adopted")
-        rehired = adopting and inactive
-        returned = not adopting and not seen.link.enabled
-        if rehired or returned:
-            fields = {**fields, **ENABLED}
-        elif inactive:
-            warnings += ("the account was deactivated in ServiceNow after our last write; it is left as it is",)
-    changed = {name: value for name, value in fields.items() if _differs(name, value, record, seen.link)}
-    decision = replace(decision, warnings=warnings)
+        fields, warnings = _account_state(seen, fields, record, match)
+        decision = replace(decision, warnings=decision.warnings + warnings)
+    changed = changed_fields(mapping, desired, fields, record, seen.link)
     if not changed and not decision.awaits:
         return _with(decision, Skip("RedundantExport", "the record already holds every mapped value"), match)
     if "Update" not in mapping.flow_types:
         return _with(decision, Skip("NotPermitted", "the Update action is switched off"), match)
     before = {name: record.get(name, "") for name in changed}
+    if mapping.type == "user" and changed.get(ACTIVE) == "false":
+        return _with(decision, Disable(record["sys_id"], changed, before), match)
     return _with(decision, Update(record["sys_id"], changed, before), match)
 
 
-def _differs(name: str, value: str, record: Record, link: Link) -> bool:
-    """Whether sending the value would change the record.
+def _account_state(
+    seen: Seen, fields: dict[str, str], record: Record, match: Match
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What is written to `active` and `locked_out`, where `active` is mapped.
 
-    What the instance did not store as sent (cut, refused as a choice, dropped by an ACL) is not sent again as long as
-    both the value and what the instance made of it stay the same; a column that may not be read is compared with what
-    was last written.
+    An account is activated that we deactivated, or that is adopted (a rehire). One that ServiceNow's own people
+    deactivated after our last write is reported and left alone.
     """
-    present = record.get(name)
-    if present is None:
-        return link.written.get(name) != value
-    if present == value:
-        return False
-    return not (link.written.get(name) == value and link.altered.get(name) == present)
+    wanted = fields.get(ACTIVE)
+    if wanted != "true":
+        return {**fields, **_lock(fields)}, ()
+    others = {name: value for name, value in fields.items() if name != ACTIVE}
+    inactive = record.get(ACTIVE) == "false"
+    adopting = match.how == "attribute" or (match.how == "intent" and seen.link.origin == "adopted")
+    ours = not adopting and (not seen.link.enabled or seen.link.written.get(ACTIVE) == "false")
+    if ours or (adopting and inactive):
+        return {**others, **ENABLED}, ()
+    if inactive:
+        return others, ("the account was deactivated in ServiceNow after our last write; it is left as it is",)
+    return others, ()

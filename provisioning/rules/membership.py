@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from provisioning.model import Create, Decision, Edge, Link, Match, Missing, Remove, Skip
 
 REMOVED = "the membership ended"
+LEFT_BEHIND = "the group is out of scope"
+UNMAPPED = "the members of groups are not mapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,15 @@ class MembershipSeen:
     candidate_sys_id: str
 
 
-def decide_membership(seen: MembershipSeen) -> Decision:
+def decide_membership(seen: MembershipSeen, *, mapped: bool = True) -> Decision:
     """Removed is only what the source had and whose row we made or found; a row that others made anew in its place
-    goes with it, since the source says that the user is no member.
+    goes with it, since the source says that the user is no member. Where members are not `mapped` nothing is written.
     """
-    return _decide_add(seen) if seen.wanted else _decide_remove(seen)
+    if not mapped:
+        return Decision(seen.key, Skip("NotPermitted", UNMAPPED))
+    if seen.wanted and seen.group is not None and seen.group.linked and not seen.group.enabled:
+        return _decide_remove(seen, LEFT_BEHIND)
+    return _decide_add(seen) if seen.wanted else _decide_remove(seen, REMOVED)
 
 
 def _decide_add(seen: MembershipSeen) -> Decision:
@@ -64,10 +70,10 @@ def _create(seen: MembershipSeen, group: str | None, member: str | None) -> Crea
     return Create(seen.candidate_sys_id, 0, {column: end for column, end in ends.items() if end is not None})
 
 
-def _decide_remove(seen: MembershipSeen) -> Decision:
+def _decide_remove(seen: MembershipSeen, why: str) -> Decision:
     edge = seen.edge
     if edge is None or edge.sys_id is None or not seen.rows:
-        return Decision(seen.key, Skip("RedundantExport", f"{REMOVED}; ServiceNow holds none of ours"))
+        return Decision(seen.key, Skip("RedundantExport", f"{why}; ServiceNow holds none of ours"))
     before = {"group": _sys_id(seen.group) or "", "user": _sys_id(seen.member) or ""}
     sys_id = edge.sys_id if edge.sys_id in seen.rows else seen.rows[0]
     return Decision(seen.key, Remove(sys_id, before), match=Match("link", None, seen.rows))

@@ -5,6 +5,7 @@ Steps are named as in Entra's logs: import, scoping, matching, (reference resolu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from provisioning.model import (
     Update,
     Written,
 )
+from provisioning.rules.redaction import masked, masking, shown
 from provisioning.rules.scope import in_scope
 
 Status = Literal["success", "failure", "skipped", "warning"]
@@ -38,6 +40,7 @@ MATCHED = {
     "attribute": "{count} record(s) of ServiceNow match '{value}'",
     "none": "No record of ServiceNow matches '{value}'",
 }
+TEXTS = frozenset({"description", "details", "reason", "recommendedAction"})
 TARGETS = {"user": "sys_user", "group": "sys_user_group", "member": "sys_user_grmember"}
 
 
@@ -68,7 +71,7 @@ class Occurrence:
     def status(self) -> Status:
         match self.outcome:
             case Written():
-                return "warning" if self.decision.missing else "success"
+                return "warning" if self.decision.missing or self.decision.warnings else "success"
             case Refused() | Unsettled():
                 return "failure"
         match self.decision.action:
@@ -81,9 +84,13 @@ class Occurrence:
 
 
 def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
-    """The entry as Graph's JSON. Values are those of the mapped attributes, nothing else of the person."""
+    """The entry as Graph's JSON. Values are those of the mapped attributes, nothing else of the person, and redacted
+    ones nowhere.
+    """
     decision = occurrence.decision
     kind, _, source_id = decision.object.partition(":")
+    mask = masking(decision, occurrence.outcome)
+    name = mask(decision.name)
     return {
         "id": occurrence.change,
         "activityDateTime": timestamp(occurrence.at),
@@ -93,9 +100,9 @@ def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
         "changeId": occurrence.change,
         "provisioningAction": "stagedDelete" if occurrence.staged else _action(decision.action),
         "durationInMilliseconds": occurrence.milliseconds,
-        "provisioningStatusInfo": {"status": occurrence.status, "errorInformation": _error(occurrence)},
-        "provisioningSteps": _steps(occurrence, kind, source_id),
-        "modifiedProperties": _modified(decision.action),
+        "provisioningStatusInfo": {"status": occurrence.status, "errorInformation": _told(_error(occurrence), mask)},
+        "provisioningSteps": [_told(step, mask) for step in _steps(occurrence, kind, source_id)],
+        "modifiedProperties": _modified(decision),
         "servicePrincipal": {"id": origin.service_principal, "displayName": origin.service_principal_name},
         "sourceSystem": {"id": origin.tenant, "displayName": "Microsoft Entra ID", "details": {}},
         "targetSystem": {
@@ -109,17 +116,22 @@ def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
         "initiatedBy": {"id": "", "displayName": "Provisioning Service", "initiatorType": "system"},
         "sourceIdentity": {
             "id": source_id,
-            "displayName": decision.name,
+            "displayName": name,
             "identityType": IDENTITY_TYPES[kind],
             "details": {},
         },
         "targetIdentity": {
             "id": _target_id(occurrence),
-            "displayName": decision.name,
+            "displayName": name,
             "identityType": TARGETS[kind],
             "details": {},
         },
     }
+
+
+def _told(part: dict[str, Any] | None, mask: Callable[[str], str]) -> dict[str, Any] | None:
+    """Masks what is written for people; the rest are names and codes."""
+    return {name: masked(text, mask) if name in TEXTS else text for name, text in part.items()} if part else part
 
 
 def timestamp(seconds: float) -> str:
@@ -175,18 +187,21 @@ def _error(occurrence: Occurrence) -> dict[str, Any] | None:
     }
 
 
-def _modified(action: Action) -> list[dict[str, Any]]:
-    match action:
+def _modified(decision: Decision) -> list[dict[str, Any]]:
+    match decision.action:
         case Create(fields=fields):
-            return [_property(name, None, value) for name, value in sorted(fields.items())]
+            return [_property(decision, name, None, value) for name, value in sorted(fields.items())]
         case Update(fields=fields, before=before) | Disable(fields=fields, before=before):
-            return [_property(name, before.get(name) or None, value) for name, value in sorted(fields.items())]
+            return [
+                _property(decision, name, before.get(name) or None, value) for name, value in sorted(fields.items())
+            ]
         case _:
             return []
 
 
-def _property(name: str, old: str | None, new: str) -> dict[str, Any]:
-    return {"displayName": name, "oldValue": old, "newValue": new}
+def _property(decision: Decision, name: str, old: str | None, new: str) -> dict[str, Any]:
+    old_value, new_value = shown(decision, name, old), shown(decision, name, new)
+    return {"displayName": name, "oldValue": old_value, "newValue": new_value}
 
 
 def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, Any]]:

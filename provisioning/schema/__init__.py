@@ -1,22 +1,27 @@
-"""Microsoft's synchronizationSchema JSON and what the rules make of it: a `Schema` of typed mappings."""
+"""Microsoft's synchronizationSchema: which source attribute goes to which column, and who is in scope."""
 
-from provisioning.schema.load import default_schema, load_schema
-from provisioning.schema.mappings import (
-    ORIGINAL_NAME,
-    AttributeMapping,
-    AttributeSource,
-    ConstantSource,
-    ObjectMapping,
-    Schema,
-)
+from __future__ import annotations
+
+from provisioning.schema.discover import discover
+from provisioning.schema.findings import Finding, Severity
+from provisioning.schema.load import Examination, default_schema, dump, examine, load_schema
+from provisioning.schema.mappings import AttributeMapping, Clause, FilterGroup, ObjectMapping, Schema, ScopeFilter
+from provisioning.schema.validate import validate
 
 __all__ = [
-    "ORIGINAL_NAME",
     "AttributeMapping",
-    "AttributeSource",
-    "ConstantSource",
+    "Clause",
+    "Examination",
+    "FilterGroup",
+    "Finding",
     "ObjectMapping",
     "Schema",
+    "ScopeFilter",
+    "Severity",
     "default_schema",
+    "discover",
+    "dump",
+    "examine",
     "load_schema",
+    "validate",
 ]

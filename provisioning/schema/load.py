@@ -1,4 +1,5 @@
-"""Loads a synchronizationSchema document into typed mappings, or refuses it with the place that is wrong.
+"""Examines a synchronizationSchema document: the typed mappings that it makes, and everything in it that is wrong or
+works otherwise than in Entra. The document itself stays as it was read, whatever is in it.
 
 Knows the JSON of Microsoft's synchronization API, not the directory or the instance that it is used with.
 """
@@ -6,23 +7,42 @@ Knows the JSON of Microsoft's synchronization API, not the directory or the inst
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal, cast
+from typing import Any
 
 from provisioning.errors import ConfigError
 from provisioning.model import ObjectType
-from provisioning.schema.mappings import AttributeMapping, AttributeSource, ConstantSource, ObjectMapping, Schema
-from provisioning.schema.names import graph_path
+from provisioning.schema import enums
+from provisioning.schema.definitions import ENTRA
+from provisioning.schema.document import Entry, shown
+from provisioning.schema.findings import Finding, Report
+from provisioning.schema.mappings import ObjectMapping, Schema
+from provisioning.schema.objects import read_flow_types, read_object
 
-OBJECT_TYPES: dict[str, ObjectType] = {"User": "user", "Group": "group"}
-ATTRIBUTE_FLOWS = ("Always", "ObjectAddOnly")
-OBJECT_FLOWS = ("Add", "Update", "Delete")
-FILTERS = ("groups", "inputFilterGroups", "categoryFilterGroups")
-PATH = re.compile(r"\w+(\[\d+\])?(\.\w+(\[\d+\])?)*")
-MEMBERS = "members"
-ANCHOR = "sys_id"
+KINDS: dict[str, ObjectType] = {"user": "user", "group": "group"}
+KNOWN = ("id", "version", "synchronizationRules", "directories", "provisioningTaskIdentifier")
+RULE = (
+    "id", "name", "editable", "priority", "sourceDirectoryName", "targetDirectoryName", "metadata", "objectMappings",
+    "containerFilter", "groupFilter",
+)  # fmt: skip
+RULE_METADATA = {"defaultsourceobjectmappings", "supportsprovisionondemand"}
+FILTERS = {"containerFilter": "includedContainers", "groupFilter": "includedGroups"}
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """`schema` is None when there is an error among the findings."""
+
+    schema: Schema | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    entry: Entry
+    rule: Entry
+    enabled: bool
 
 
 def default_schema() -> Schema:
@@ -31,120 +51,121 @@ def default_schema() -> Schema:
     return load_schema(json.loads(text))
 
 
-def load_schema(document: Any) -> Schema:
-    """Raises `ConfigError` naming the object mapping and attribute that cannot be used, whatever JSON is given."""
+def load_schema(document: Any, *, strict: bool = False) -> Schema:
+    """Raises `ConfigError` with the first error and the number of the others, whatever JSON is given."""
+    examination = examine(document, strict=strict)
+    if examination.schema is not None:
+        return examination.schema
+    first, *others = (each for each in examination.findings if each.severity == "error")
+    more = f"\n(and {len(others)} more error{'s' if len(others) > 1 else ''}; `schema validate` lists all)"
+    raise ConfigError(f"{first}{more if others else ''}")
+
+
+def dump(schema: Schema) -> dict[str, Any]:
+    """The document that the schema was loaded from: every member, in its order. It is the schema's own, not a copy."""
+    return schema.document
+
+
+def examine(document: Any, *, strict: bool = False) -> Examination:
+    """Never raises, whatever JSON is given. `strict` is compatibility with Entra's quirks."""
+    report = Report()
+    try:
+        mappings = _mappings(document, report, strict=strict)
+    except RecursionError:
+        report.error("the schema", "it is nested too deeply to be read", "export it anew from the portal")
+        mappings = {}
+    if report.failed or not isinstance(document, dict):
+        return Examination(None, report.findings)
+    return Examination(Schema(mappings["user"], mappings["group"], document), report.findings)
+
+
+def _mappings(document: Any, report: Report, *, strict: bool) -> dict[ObjectType, ObjectMapping]:
     if not isinstance(document, dict):
-        raise ConfigError("a schema is a JSON object as GET .../synchronization/jobs/{id}/schema answers it")
-    mappings: dict[ObjectType, ObjectMapping] = {}
-    for rule in _objects("synchronizationRules", document.get("synchronizationRules")):
-        for entry in _objects("objectMappings", rule.get("objectMappings")):
-            kind = OBJECT_TYPES.get(str(entry.get("sourceObjectName")))
-            if kind is None:
-                continue
-            mapping = _object_mapping(kind, entry)
-            if kind in mappings and mappings[kind].enabled and mapping.enabled:
-                raise ConfigError(f"{_where(kind, entry)}: {kind}s are mapped already; switch one of the mappings off")
-            if kind not in mappings or mapping.enabled:
-                mappings[kind] = mapping
-    for name, required in OBJECT_TYPES.items():
-        if required not in mappings:
-            raise ConfigError(
-                f"the schema has no object mapping from {name}; add one, or leave the schema out to use "
-                "the default one (switch off what is not wanted with enabled: false)"
-            )
-    return Schema(user=mappings["user"], group=mappings["group"])
+        report.error(
+            "the schema",
+            f"it is {shown(document)}; a schema is a JSON object",
+            "give it as GET .../synchronization/jobs/{id}/schema answers, or as the portal downloads it",
+        )
+        return {}
+    whole = Entry(document, "the schema", report)
+    whole.leftovers(KNOWN)
+    if whole.get("synchronizationRules") is None and isinstance(whole.get("schema"), dict):
+        report.error("the schema", "it is the member `schema` of this document", "give the value of that member alone")
+        return {}
+    candidates = [each for rule in whole.entries("synchronizationRules") for each in _candidates(rule)]
+    found: dict[ObjectType, ObjectMapping] = {}
+    for kind in KINDS.values():
+        chosen = _chosen(kind, [each for each in candidates if _kind(each.entry) == kind], report)
+        if chosen is not None:
+            mapping = read_object(chosen.entry, kind, whole, chosen.rule, strict=strict)
+            found |= {kind: mapping} if mapping is not None else {}
+    return found
 
 
-def _objects(where: str, value: Any) -> list[dict[str, Any]]:
-    """A list of JSON objects; null and absent are an empty one."""
-    if value is None:
+def _candidates(rule: Entry) -> list[_Candidate]:
+    """The object mappings of a rule that leads out of Entra."""
+    rule = rule.at(f"synchronization rule {rule.get('name') or rule.get('id')}")
+    directory = rule.text("sourceDirectoryName")
+    if directory is not None and directory.strip().lower() not in ENTRA:
+        rule.report.note(rule.where, f"it reads from {directory}, not from Microsoft Entra ID: ignored")
         return []
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise ConfigError(f"{where} must be a list of JSON objects")
-    return value
+    rule.leftovers(RULE)
+    _check_filters(rule)
+    metadata = rule.get("metadata")
+    for each in rule.entries("metadata") if isinstance(metadata, list) else ():
+        if str(each.get("key")).lower() not in RULE_METADATA:
+            rule.report.note(rule.where, f"metadata {shown(each.get('key'))}: kept in the schema, without effect here")
+    found = []
+    for number, entry in enumerate(rule.entries("objectMappings"), 1):
+        name = entry.get("name") or entry.get("sourceObjectName") or number
+        place = entry.at(f"object mapping {name if isinstance(name, str | int) else shown(name)}")
+        if _kind(place) is not None:
+            found.append(_Candidate(place, rule, _enabled(place)))
+        elif place.get("sourceObjectName") or enums.truth(place.get("enabled")) is not False:
+            source = place.get("sourceObjectName")
+            rule.report.note(place.where, f"it maps {shown(source)} and not User or Group: kept, without effect here")
+    return found
 
 
-def _text(where: str, entry: dict[str, Any], name: str) -> str:
-    value = entry.get(name)
-    if not isinstance(value, str) or not value:
-        raise ConfigError(f"{where}: {name} is {value!r}; it must be a name")
-    return value
+def _kind(entry: Entry) -> ObjectType | None:
+    name = entry.get("sourceObjectName")
+    return KINDS.get(name.strip().lower()) if isinstance(name, str) else None
 
 
-def _where(kind: ObjectType, entry: dict[str, Any]) -> str:
-    return f"object mapping {entry.get('name') or kind}"
+def _enabled(entry: Entry) -> bool:
+    """What is wrong with these members is reported when the mapping is read."""
+    return bool(read_flow_types(Entry(entry.value, "", Report())))
 
 
-def _object_mapping(kind: ObjectType, entry: dict[str, Any]) -> ObjectMapping:
-    where = _where(kind, entry)
-    attributes = tuple(
-        _attribute_mapping(where, attribute)
-        for attribute in _objects(f"{where}: attributeMappings", entry.get("attributeMappings"))
-        if attribute.get("targetAttributeName") != MEMBERS  # memberships are rows of their own table, not a column
-    )
-    twice = [target for target, number in Counter(a.target for a in attributes).items() if number > 1]
-    if twice:
-        raise ConfigError(f"{where}: {', '.join(twice)} is mapped more than once; keep one mapping for each column")
-    if not any(a.matching_priority > 0 for a in attributes):
-        raise ConfigError(
-            f"{where}: no attribute has a matchingPriority above 0; mark the one that identifies an object"
-        )
-    table = _text(where, entry, "targetObjectName")
-    if not entry.get("enabled", True):
-        return ObjectMapping(kind, table, attributes, frozenset())
-    scope = entry.get("scope") or {}
-    if not isinstance(scope, dict) or any(scope.get(name) for name in FILTERS):
-        raise ConfigError(
-            f"{where}: scoping filters cannot be evaluated by this version, and without them more would be "
-            "provisioned than is meant to be; remove them and narrow the scope by assignment"
-        )
-    return ObjectMapping(kind, table, attributes, _flow_types(where, entry.get("flowTypes")))
-
-
-def _flow_types(where: str, text: Any) -> frozenset[str]:
-    if not text:
-        return frozenset(OBJECT_FLOWS)
-    parts = {part.strip() for part in str(text).split(",")} - {"", "None"}
-    if unknown := parts.difference(OBJECT_FLOWS):
-        raise ConfigError(
-            f"{where}: flowTypes holds {', '.join(sorted(unknown))}; it may hold {', '.join(OBJECT_FLOWS)}"
-        )
-    return frozenset(parts)
-
-
-def _attribute_mapping(where: str, entry: dict[str, Any]) -> AttributeMapping:
-    target = _text(where, entry, "targetAttributeName")
-    where = f"{where}, attribute {target}"
-    if target == ANCHOR:
-        raise ConfigError(f"{where}: a record's own id cannot be written; remove the mapping")
-    flow = entry.get("flowType") or "Always"
-    if flow not in ATTRIBUTE_FLOWS:
-        raise ConfigError(f"{where}: flowType {flow!r} is not one of {', '.join(ATTRIBUTE_FLOWS)}")
-    default = entry.get("defaultValue") or None
-    if not isinstance(default, str | None):
-        raise ConfigError(f"{where}: defaultValue is {default!r}; it must be a string")
-    priority = entry.get("matchingPriority") or 0
-    if not isinstance(priority, int):
-        raise ConfigError(f"{where}: matchingPriority is {priority!r}; it must be a whole number")
-    source = _source(where, entry.get("source"), default)
-    if priority > 0 and isinstance(source, ConstantSource):
-        raise ConfigError(f"{where}: a constant identifies nobody; match on an attribute")
-    return AttributeMapping(target, source, default, priority, cast("Literal['Always', 'ObjectAddOnly']", flow))
-
-
-def _source(where: str, source: Any, default: str | None) -> AttributeSource | ConstantSource:
-    match source:
-        case None:
-            return ConstantSource(default or "")  # Entra writes a constant as a null source with a default
-        case {"type": "Attribute", "name": str(name)} if PATH.fullmatch(graph_path(name)):
-            return AttributeSource(graph_path(name))
-        case {"type": "Attribute", "name": name}:
-            raise ConfigError(f"{where}: {name!r} is not the name of a source attribute")
-        case {"type": "Constant", "name": str(value)}:
-            return ConstantSource(value)
-        case _:
-            kind = source.get("type") if isinstance(source, dict) else source
-            raise ConfigError(
-                f"{where}: a source of type {kind!r} cannot be evaluated by this version; "
-                "map an attribute or a constant"
+def _check_filters(rule: Entry) -> None:
+    for member, names in FILTERS.items():
+        found = rule.entry(member)
+        if found is None:
+            continue
+        content = found.get(names)
+        if content or any(value for name, value in found.value.items() if "@" not in name):
+            rule.report.error(
+                rule.where,
+                f"{member} holds {shown(content or found.value)} and cannot be evaluated; without it more would be "
+                "provisioned than is meant to be",
+                "use scoping filters or assignment instead, and remove it",
             )
+
+
+def _chosen(kind: ObjectType, candidates: list[_Candidate], report: Report) -> _Candidate | None:
+    """The one that is switched on; of several that are off, the first."""
+    enabled = [each for each in candidates if each.enabled]
+    if len(enabled) > 1:
+        report.error(enabled[1].entry.where, f"{kind}s are mapped already", "switch one of the mappings off")
+    if not candidates:
+        report.error(
+            "the schema",
+            f"it has no object mapping from {kind.capitalize()}",
+            "add one (enabled: false if it is not wanted), or leave the schema out to use the default one",
+        )
+        return None
+    chosen = (enabled or candidates)[0]
+    for each in candidates:
+        if each is not chosen and not each.enabled:
+            report.note(each.entry.where, f"it is switched off, and {chosen.entry.where} is used")
+    return chosen

@@ -1,82 +1,188 @@
-"""The mappings of a job as the rules use them: which source value goes to which column. Knows no JSON and no values."""
+"""The mappings of a job as the rules use them: which source value goes to which column, and who is in scope. Compiled
+once from the schema's JSON; knows no JSON and no values.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import Any, Literal
 
+from provisioning.expressions import Expression
+from provisioning.expressions.regexes import Pattern
 from provisioning.model import ObjectType
+from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, ROLES, select_name
 
-ORIGINAL_NAME = "originalUserPrincipalName"
-"""Entra's name for a guest's whole user principal name; `userPrincipalName` means the one they have at home."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeSource:
-    """A path into the Graph object: `surname`, `businessPhones[0]`, `employeeOrgData.costCenter`."""
-
-    path: str
-
-    @property
-    def property_name(self) -> str:
-        """The top-level Graph property, as `$select` wants it."""
-        return "userPrincipalName" if self.path == ORIGINAL_NAME else self.path.split(".", 1)[0].split("[", 1)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantSource:
-    value: str
+FlowType = Literal["Always", "ObjectAddOnly", "MultiValueAddOnly", "ValueAddOnly", "AttributeAddOnly"]
+Operator = Literal[
+    "EQUALS",
+    "NOT EQUALS",
+    "IS TRUE",
+    "IS FALSE",
+    "IS NULL",
+    "IS NOT NULL",
+    "REGEX MATCH",
+    "NOT REGEX MATCH",
+    "Greater_Than",
+    "Greater_Than_OR_EQUALS",
+    "Includes",
+    "ENDS_WITH",
+    "&",
+    "!&",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeMapping:
-    """One column. `matching_priority` above 0 marks a matching attribute, tried in rising order; `flow_type`
-    ObjectAddOnly writes at creation only; `default` stands in for null at creation only.
+    """One column.
+
+    `source` is None for Entra's mapping type None: the column is left alone, and gets `default` while it is empty.
+    Elsewhere `default` stands in for null at creation only. `matching_priority` above 0 marks a matching attribute,
+    tried in rising order; equal numbers make a composite key. `flow_always` (FlowAlways) sends the value with every
+    update of the object. `clears` is true when both gates for clearing are open: null then empties the column.
+    `required` (of the target's attribute definition) refuses to create without a value. `case_exact` tells whether a
+    change of case alone is a change.
     """
 
     target: str
-    source: AttributeSource | ConstantSource
+    source: Expression | None
     default: str | None = None
     matching_priority: int = 0
-    flow_type: Literal["Always", "ObjectAddOnly"] = "Always"
+    flow_type: FlowType = "Always"
+    flow_always: bool = False
+    clears: bool = False
+    required: bool = False
+    case_exact: bool = True
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """The source attributes that it reads, by the names that the schema uses."""
+        return self.source.attributes if self.source is not None else frozenset()
+
+    @property
+    def redacted(self) -> bool:
+        """True when its value may stand in no log."""
+        return self.source is not None and self.source.redacted
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """A source attribute, one of Entra's 14 operators, and the values to compare with (none for a unary operator).
+    `pattern` is the compiled value of the two REGEX operators.
+    """
+
+    attribute: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+    pattern: Pattern | None = None
+
+    def __str__(self) -> str:
+        return " ".join((self.attribute, self.operator, *self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class FilterGroup:
+    """Clauses that must all hold."""
+
+    name: str
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeFilter:
+    """Filters of which one must hold, if there are any. Who falls out of `groups` is deprovisioned; who falls out of
+    `input_groups` is dropped before anything else and left as it is.
+    """
+
+    groups: tuple[FilterGroup, ...] = ()
+    input_groups: tuple[FilterGroup, ...] = ()
+
+    def clauses(self) -> Iterator[Clause]:
+        for group in (*self.groups, *self.input_groups):
+            yield from group.clauses
+
+
+@dataclass(frozen=True)
 class ObjectMapping:
     """All columns of one object type. `flow_types` are the target object actions that the administrator allows: none
-    where the mapping is switched off.
+    where the mapping is switched off. `members` tells whether a group's members are mapped. `preferred` holds the
+    columns and values by which one of several records with the same key is the object's own: an active account before
+    an inactive one.
     """
 
     type: ObjectType
     table: str
     attributes: tuple[AttributeMapping, ...]
     flow_types: frozenset[str] = frozenset({"Add", "Update", "Delete"})
+    scope: ScopeFilter = field(default_factory=ScopeFilter)
+    members: bool = True
+    preferred: tuple[tuple[str, str], ...] = ()
 
     @property
     def enabled(self) -> bool:
         return bool(self.flow_types)
 
-    @property
-    def matching(self) -> AttributeMapping:
-        """The matching attribute of the highest precedence; a loaded schema always has one."""
-        return min((a for a in self.attributes if a.matching_priority > 0), key=lambda a: a.matching_priority)
+    @cached_property
+    def matching(self) -> tuple[tuple[AttributeMapping, ...], ...]:
+        """The keys in their precedence, each of one attribute or several; a loaded schema always has one."""
+        marked = sorted((a for a in self.attributes if a.matching_priority > 0), key=_priority)
+        return tuple(tuple(same) for _, same in groupby(marked, key=_priority))
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The source attributes that mappings and filters read, by the names that the schema uses."""
+        mapped = (name for attribute in self.attributes for name in attribute.attributes)
+        return frozenset((*mapped, *(clause.attribute for clause in self.scope.clauses())))
+
+    @cached_property
+    def source_properties(self) -> tuple[str, ...]:
+        """The Graph properties that these attributes are in, for `$select`."""
+        return tuple(sorted({name for each in self.reads if (name := select_name(each))}))
 
     @property
-    def source_properties(self) -> tuple[str, ...]:
-        """The Graph properties that the mappings read, for `$select`."""
-        return tuple(sorted({a.source.property_name for a in self.attributes if isinstance(a.source, AttributeSource)}))
+    def reads_roles(self) -> bool:
+        return ROLES in self.reads
+
+    @cached_property
+    def soft_delete(self) -> tuple[AttributeMapping, ...]:
+        """The mappings that change when an object goes out of scope."""
+        return tuple(a for a in self.attributes if IS_SOFT_DELETED in a.attributes)
+
+    @cached_property
+    def watched_groups(self) -> frozenset[str]:
+        """The groups whose membership decides about scope."""
+        clauses = (clause for clause in self.scope.clauses() if clause.attribute == MEMBER_OF)
+        return frozenset(value for clause in clauses for value in clause.values)
 
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(a.target for a in self.attributes)
 
+    @cached_property
+    def redacted(self) -> frozenset[str]:
+        """The columns whose values may stand in no log."""
+        return frozenset(a.target for a in self.attributes if a.redacted)
 
-@dataclass(frozen=True, slots=True)
+
+def _priority(attribute: AttributeMapping) -> int:
+    return attribute.matching_priority
+
+
+@dataclass(frozen=True)
 class Schema:
-    """The object mappings of a job."""
+    """The object mappings of a job, and the document that they come from, as it was read."""
 
     user: ObjectMapping
     group: ObjectMapping
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def mapping(self, kind: ObjectType) -> ObjectMapping:
         return self.user if kind == "user" else self.group
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The functions that some mapping uses."""
+        mappings = (*self.user.attributes, *self.group.attributes)
+        return frozenset(name for a in mappings if a.source is not None for name in a.source.functions)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from provisioning.engine.cycle import Pace
+from tests.bench import mapping
 from tests.world import World, small_world
 
 INSERT, READ, SPREAD = 0.05, 0.005, 0.5
@@ -37,6 +38,8 @@ def main() -> None:
                 table.add_row(name, value)
             for name, value in _afterwards(world):
                 table.add_row(name, value)
+    cost = f"{mapping.ratio():.1f} (at most 15)"
+    table.add_row("one user through the default mapping / json.loads of its Graph JSON", cost)
     Console().print(table)
 
 

@@ -18,6 +18,7 @@ CHANGES: Mapping[ObjectType, Call] = {
 MEMBERS = Call("members of groups", "GroupMember.Read.All")
 APPLICATION = Call("the enterprise application", "Application.Read.All")
 ASSIGNMENTS = Call("assignments to the enterprise application", "Application.Read.All")
+ORGANIZATION = Call("the organization", "User.Read.All")
 GRANTS = Call("app role assignments of users and groups", "Directory.Read.All")
 DELETED: Mapping[ObjectType, Call] = {
     "user": Call("deleted users", "User.Read.All"),

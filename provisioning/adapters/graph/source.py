@@ -12,7 +12,15 @@ from typing import Any
 from provisioning.adapters.graph import decode
 from provisioning.adapters.graph.answers import Call, NotThere, values_of
 from provisioning.adapters.graph.batch import JSON, PAGE, Batches, literal, relative
-from provisioning.adapters.graph.calls import APPLICATION, ASSIGNMENTS, CHANGES, DELETED, GROUPS, USERS
+from provisioning.adapters.graph.calls import (
+    APPLICATION,
+    ASSIGNMENTS,
+    CHANGES,
+    DELETED,
+    GROUPS,
+    ORGANIZATION,
+    USERS,
+)
 from provisioning.adapters.graph.grants import Grants
 from provisioning.adapters.graph.memberships import Memberships
 from provisioning.adapters.graph.session import GraphSession, Query, Where
@@ -156,6 +164,12 @@ class GraphSource:
         urls = [relative("directory", "deletedItems", one, select="id") for one in once]
         found = await self._batches.objects(urls, DELETED[kind])
         return frozenset(one for one, body in zip(once, found, strict=True) if body is not None)
+
+    async def default_domain(self) -> str | None:
+        query = Query(select=("id", "verifiedDomains"))
+        body = await self._session.read(lambda graph: graph.organization, ORGANIZATION, query)
+        domains = [domain for found in values_of(body, ORGANIZATION) for domain in found.get("verifiedDomains") or ()]
+        return next((str(domain["name"]) for domain in domains if domain.get("isDefault")), None)
 
     async def find(self, kind: ObjectType, key: str) -> SourceObject | None:
         if _GUID.fullmatch(key):

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from provisioning.errors import Unauthorized, Unavailable
 from provisioning.model import Record
+from provisioning.rules.comparison import loose
 
 LONGEST_URL = 1_900
 """Of the path and query; with the host it stays under 2,000 characters."""
@@ -21,9 +22,6 @@ _SHORTEST_ROOM = 300
 
 _PLAIN = "@._-~:/"  # need no escape in a query string
 _OPERATOR_CHARACTERS = frozenset(",=<>!*%^")
-_UNFOLDED = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "\u0131": "i", "ħ": "h", "æ": "ae", "œ": "oe", "þ": "th"}
-)
 
 
 def refusal(value: str) -> str | None:
@@ -43,20 +41,6 @@ def refusal(value: str) -> str | None:
             if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
                 return f"holds the control character U+{ord(character):04X}"
     return None
-
-
-def loose(value: str) -> str:
-    """A value as the instance's database compares it, or looser: no case, no accents, no blanks at the end.
-
-    Collations differ, so that this errs towards equal: what is loosely equal is a hit for the rules to judge, what
-    is not even that shows a dropped filter.
-    """
-    if value.isascii():
-        return value.lower().rstrip()
-    decomposed = unicodedata.normalize("NFKD", value.casefold()).translate(_UNFOLDED)
-    kept = (c for c in decomposed if unicodedata.category(c) not in {"Mn", "Me", "Cf"})
-    # MySQL gives every character beyond the basic plane the same weight.
-    return "".join("\ufffd" if c > "\uffff" else c for c in kept).rstrip()
 
 
 class Lookup(Struct, frozen=True):

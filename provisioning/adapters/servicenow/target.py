@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from provisioning.adapters.servicenow import checking, dictionary
 from provisioning.adapters.servicenow.checking import Finding
 from provisioning.adapters.servicenow.pace import Pace
-from provisioning.adapters.servicenow.query import Lookup, lookups, loose, refusal
+from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
 from provisioning.errors import ConfigError
 from provisioning.model import Record, Write, WriteOutcome
+from provisioning.rules.comparison import loose
 
 TABLES = (
     "sys_user",

@@ -14,7 +14,7 @@ from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, record_of
 from provisioning.adapters.servicenow.faults import Fault, ReplyLost
 from provisioning.adapters.servicenow.pace import Pace
-from provisioning.adapters.servicenow.query import lookups, loose
+from provisioning.adapters.servicenow.query import lookups
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.errors import ConfigError, Unavailable
 from provisioning.model import (
@@ -28,6 +28,7 @@ from provisioning.model import (
     WriteOutcome,
     Written,
 )
+from provisioning.rules.comparison import loose
 
 logger = logging.getLogger(__name__)
 

@@ -20,16 +20,21 @@ def gallery_application(tenant: Tenant, roles: dict[str, str]) -> dict[str, Any]
         "servicePrincipalType": "Application",
         "servicePrincipalNames": [tenant.app_id],
         "tags": ["WindowsAzureActiveDirectoryIntegratedApp"],
-        "appRoles": [
-            {
-                "allowedMemberTypes": ["User"],
-                "description": name,
-                "displayName": name,
-                "id": role_id,
-                "isEnabled": True,
-                "origin": "Application",
-                "value": None,
-            }
-            for role_id, name in roles.items()
-        ],
+        "appRoles": app_roles(roles),
     }
+
+
+def app_roles(roles: dict[str, str]) -> list[dict[str, Any]]:
+    """The roles that users and groups can be assigned to, by id and name."""
+    return [
+        {
+            "allowedMemberTypes": ["User"],
+            "description": name,
+            "displayName": name,
+            "id": role_id,
+            "isEnabled": True,
+            "origin": "Application",
+            "value": None,
+        }
+        for role_id, name in roles.items()
+    ]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .behaviour import Behaviour
-from .gallery import gallery_application
+from .gallery import app_roles, gallery_application
 from .log import ChangeLog, Event, LogEntry
 from .records import Assignment, DirectoryObject, TenantError, UnknownObject, merge
 from .replication import Replication
@@ -386,6 +386,10 @@ class Tenant:
     def _install_application(self) -> None:
         roles = {self.user_role_id: "User", self.msiam_role_id: "msiam_access"}
         self.add_service_principal(id=self.service_principal_id, **gallery_application(self, roles))
+
+    def set_app_roles(self, roles: dict[str, str]) -> None:
+        """The application declares these roles, by id and name, and no others; assignments stay as they are."""
+        self.objects[self.service_principal_id].attributes["appRoles"] = app_roles(roles)
 
     # Inside
 

@@ -1,0 +1,63 @@
+"""The schema documents of a job: each version is stored once and never changed, so that a cycle ends with the one that
+it began with. Knows no mapping: a document is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from msgspec.structs import replace
+
+from provisioning.engine.jobs import JOB, JobRows
+from provisioning.engine.keys import AFTER_ALL, digest
+from provisioning.engine.ports import Store
+from provisioning.errors import ConfigError
+from provisioning.rows import Put
+
+PIECE = 200_000
+"""Characters of JSON in a row, which holds a megabyte."""
+
+
+class Schemas:
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self._job = job
+        self._rows = JobRows(store, job)
+
+    async def in_force(self) -> str:
+        """The version to work with: that of an unfinished cycle, else the one that was imported last; "" is the schema
+        that ships with the product.
+        """
+        found = await self._rows.progress()
+        if found is not None and not found[0].finished and not found[0].dry_run:
+            return found[0].schema
+        return await self.imported()
+
+    async def imported(self) -> str:
+        state, _ = await self._rows.state()
+        return state.schema
+
+    async def load(self, version: str) -> dict[str, Any]:
+        first = f"schema|{version}|"
+        rows = await self._store.scan(JOB, self._job, after=first, before=first + AFTER_ALL)
+        if not rows:
+            raise ConfigError(
+                f"schema version {version} of job {self._job} is not in the state any more: import it anew"
+            )
+        document: dict[str, Any] = json.loads("".join(str(row.data["text"]) for row in rows))
+        return document
+
+    async def save(self, document: dict[str, Any]) -> str:
+        """Stores the document and makes it the one that the next cycle works with; answers its version."""
+        text = json.dumps(document)
+        version = digest(text)[:16]
+        for number, start in enumerate(range(0, len(text), PIECE)):
+            row = Put(f"schema|{version}|{number:04d}", {"text": text[start : start + PIECE]})
+            await self._store.commit(JOB, self._job, [row])
+        await self._rows.change_state(lambda state: replace(state, schema=version))
+        return version
+
+    async def reset(self) -> None:
+        """The next cycle works with the schema that ships with the product."""
+        await self._rows.change_state(lambda state: replace(state, schema=""))
