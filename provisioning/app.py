@@ -49,9 +49,10 @@ from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
 from provisioning.engine.ports import Store
 from provisioning.engine.schemas import Schemas
+from provisioning.errors import ConfigError
 from provisioning.model import Write, WriteOutcome
 from provisioning.rules.assessment import Policy
-from provisioning.schema import Schema, default_schema, load_schema
+from provisioning.schema import Schema, default_schema, dump, load_schema
 
 TALKATIVE = ("httpx", "httpcore", "msal", "azure", "urllib3", "asyncio")
 """Loggers that would write addresses with queries, and with them names and delta tokens, into the log."""
@@ -164,7 +165,8 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         version = await schemas.in_force() if document is None else ""
         if version:
             document = await schemas.load(version)
-        schema = default_schema() if document is None else load_schema(document, strict=settings.strict)
+        schema = load_schema(dump(default_schema()) if document is None else document, strict=settings.strict)
+        _refuse_roles_of_everybody(settings, schema)
         graph = CountingTransport(graph_transport or connection_to(settings.graph_base_url))
         servicenow = CountingTransport(servicenow_transport or _way_to_instance(settings))
         source = GraphSource(
@@ -188,6 +190,15 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         )
         return App(settings, engine, source, target, graph, servicenow, opened.pop_all())
     raise AssertionError("an exit stack swallows nothing")
+
+
+def _refuse_roles_of_everybody(settings: Settings, schema: Schema) -> None:
+    """As in Entra: whoever is in scope without an assignment has no role, and a mapping of roles would empty it."""
+    if settings.scope == "all" and (schema.user.reads_roles or schema.group.reads_roles):
+        raise ConfigError(
+            "SCOPE is all, and a mapping or filter of the schema reads appRoleAssignments, which only assigned users "
+            "have: set SCOPE to assigned, or take the app roles out of the schema"
+        )
 
 
 def _job(settings: Settings, schema: Schema, version: str) -> Job:

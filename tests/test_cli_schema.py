@@ -231,7 +231,32 @@ def test_a_wrong_option_of_expression_is_one_line(reader, words, says):
 # --- check ----------------------------------------------------------------------------------------
 
 
+def default_access(person: Person, **settings) -> str:
+    found = person.gets("check", **settings)["findings"]
+    return next(finding["detail"] for finding in found if finding["what"] == "Default Access")
+
+
 def test_check_tells_how_many_people_have_default_access_only(person):
-    people = person.gets("check")
-    line = next(f["detail"] for f in people["findings"] if f["what"] == "Default Access")
-    assert line.startswith("does not entitle; 0 people")
+    assert default_access(person) == (
+        "does not entitle; 0 people are assigned with it only, 0 groups among the assigned"
+    )
+    default, members = "00000000-0000-0000-0000-000000000000", 3
+    people = [
+        person.served.graph.post("/users", userPrincipalName=f"n{number}@contoso.com", displayName=f"N{number}")["id"]
+        for number in range(members + 1)
+    ]
+    group = person.served.graph.post("/groups", displayName="New", members=people[:members])["id"]
+    for principal in (group, people[0], people[-1]):
+        person.served.graph.post("/assignments", principalId=principal, appRoleId=default)
+    assert default_access(person).startswith(f"does not entitle; {members + 1} people are assigned with it only, 1 gr")
+    assert default_access(person, DEFAULT_ACCESS="include").startswith("entitles; ")
+    assert default_access(person, SCOPE="all") == "not asked for: SCOPE is all"
+
+
+def test_app_roles_and_scope_all_are_refused_together(person):
+    document = default_schema(person)
+    expression = "SingleAppRoleAssignment([appRoleAssignments])"
+    mapping_of(document, "title")["source"] = {"type": "Function", "expression": expression}
+    done = person.types("plan", "--schema", written(person, document), SCOPE="all")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "appRoleAssignments" in done.stderr

@@ -631,7 +631,7 @@ def test_who_falls_out_of_a_filter_is_disabled_with_the_clause_as_the_reason():
     observed = seen({"department": "Legal"}, mapping, link=LINKED, own=RECORD)
     decision = decided(observed, mapping)
     assert isinstance(decision.action, Disable)
-    assert decision.scope[-1].detail == "did not pass a scoping filter: filter 1 department EQUALS Sales"
+    assert decision.scope[-1].detail == "excluded by the scoping filter: filter 1 department EQUALS Sales"
 
 
 def test_who_falls_out_of_an_input_filter_is_left_as_they_are():

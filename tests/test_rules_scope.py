@@ -54,7 +54,8 @@ def test_the_checks_stand_in_the_order_of_entras_logs():
     names = ["IsActive", "Assigned", "IsEffectivelyEntitledForProvisioning"]
     assert [check.name for check in checks_of(user(enabled=True), [])] == names
     filters = scope([clause("department", "IS NULL")])
-    assert [check.name for check in checks_of(user(enabled=True), [], filters)] == [*names, "ScopeEvaluationResult"]
+    filtered = checks_of(user(enabled=True), [], filters)
+    assert [check.name for check in filtered] == [*names, "IsInProvisioningScopeDisplayName"]
 
 
 def test_every_failed_check_is_a_numbered_reason():
@@ -110,7 +111,7 @@ def test_a_filter_is_the_last_of_the_reasons_and_names_its_clause():
     source = SourceObject("user", "u1", {"accountEnabled": False, "department": "Legal"})
     assert reasons(checks_of(source, [], SALES)) == (
         "1) disabled in Microsoft Entra ID (accountEnabled is false); 2) not assigned to the application; "
-        "3) did not pass a scoping filter: filter 1 department EQUALS Sales"
+        "3) excluded by the scoping filter: filter 1 department EQUALS Sales"
     )
 
 

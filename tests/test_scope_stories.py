@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from provisioning.cli.sentences import sentence
 from provisioning.engine.on_demand import provision_on_demand
 from provisioning.rules.scope import DEFAULT_ACCESS
 from provisioning.schema.mappings import ObjectMapping, Schema
@@ -394,3 +395,20 @@ def test_on_demand_finds_the_grant_that_comes_through_a_nested_group(nested):
     nested.directory.update_user(bob, jobTitle="Chief")
     nested.run(provision_on_demand(nested.engine(), f"bob@{DOMAIN}", write=True))
     assert (account(nested, "bob")["title"], state(nested, "bob")) == ("Chief", ACTIVE)
+
+
+# --- In words -------------------------------------------------------------------------------------
+
+
+def test_the_log_says_in_words_why_somebody_came_and_why_somebody_left(world):
+    with_user_filter(world, [clause("department", "Includes", "Sales; West")])
+    ada = hire(world, "ada", department="Sales; West")
+    world.cycle()
+    world.directory.update_user(ada, department="Legal")
+    world.cycle()
+    told = {entry["provisioningAction"]: sentence(entry) for entry in world.journal()}
+    came, left = told["create"], told["disable"]
+    assert "was created in ServiceNow" in came
+    assert "because it is assigned: 1 direct, 0 through groups." in came
+    assert "was disabled in ServiceNow" in left
+    assert left.endswith("because it is excluded by the scoping filter: filter 1 department Includes Sales; West.")

@@ -5,13 +5,13 @@ provisioningObjectSummary; knows no store and no engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Entry = Mapping[str, Any]
 
 SHOWN = 4
-RESULT = "ScopeEvaluationResult"
+RESULT, ASSIGNED = "ScopeEvaluationResult", "Assigned"
 VERBS = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
 _RECORD = re.compile(r"[0-9a-f]{32}")
 NOUNS = {"User": "user", "Group": "group", "GroupMembership": "membership"}
@@ -47,15 +47,16 @@ def who_is_it(entry: Entry) -> str:
 
 
 def _created(entry: Entry) -> str:
-    scope = _scope(entry)
-    if not scope:  # a membership: it is there because both its ends are
+    assigned = [detail for name, _, detail in _checks(entry) if name == ASSIGNED]
+    if not assigned:  # a membership: it is there because both its ends are
         return " in ServiceNow"
-    *_, assigned = scope.split(" and ")
-    return f" in ServiceNow with {len(entry['modifiedProperties'])} values, because it is {assigned}"
+    return f" in ServiceNow with {len(entry['modifiedProperties'])} values, because it is {assigned[0]}"
 
 
 def _disabled(entry: Entry) -> str:
-    return f" in ServiceNow ({_values(entry)}), because it is {_scope(entry, passed='False')}"
+    reasons = [detail for _, passed, detail in _checks(entry) if not passed]
+    because = f", because it is {' and '.join(reasons)}" if reasons else ""
+    return f" in ServiceNow ({_values(entry)}){because}"
 
 
 def _changed(entry: Entry) -> str:
@@ -83,12 +84,10 @@ def _quoted(value: str | None) -> str:
     return f"'{value}'" if value else "empty"
 
 
-def _scope(entry: Entry, passed: str = "True") -> str:
-    """What the checks that ended so say; those that stand for the result come in the order of the checks."""
+def _checks(entry: Entry) -> Iterator[tuple[str, bool, str]]:
+    """Each scoping check, whether it passed and what it says; what they say stands in the result, in their order."""
     for step in entry["provisioningSteps"]:
         if step["provisioningStepType"] == "scoping":
-            checks = [value for name, value in step["details"].items() if name != RESULT]
-            details = str(step["details"].get(RESULT, "")).split("; ")
-            pairs = zip(checks, details, strict=False)
-            return " and ".join(detail for check, detail in pairs if check == passed)
-    return ""
+            passed = {name: value == "True" for name, value in step["details"].items() if name != RESULT}
+            details = str(step["details"].get(RESULT, "")).split("; ", maxsplit=len(passed) - 1)
+            yield from ((name, value, detail) for (name, value), detail in zip(passed.items(), details, strict=False))

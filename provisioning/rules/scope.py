@@ -13,7 +13,7 @@ DEFAULT_ACCESS = "00000000-0000-0000-0000-000000000000"
 """The app role of an assignment without a role."""
 DEFAULT_GRANT = f"role:{DEFAULT_ACCESS}"
 ACTIVE, ASSIGNED = "IsActive", "Assigned"
-ENTITLED, FILTERED = "IsEffectivelyEntitledForProvisioning", "ScopeEvaluationResult"
+ENTITLED, FILTERED = "IsEffectivelyEntitledForProvisioning", "IsInProvisioningScopeDisplayName"
 
 
 def scope_checks(
@@ -93,5 +93,5 @@ def _is_entitled(grants: Collection[str], *, everyone: bool, default_access: boo
 def _passes_filter(facts: Facts, scope: ScopeFilter) -> ScopeCheck:
     failed = failed_filters(scope.groups, facts)
     if failed is None:
-        return ScopeCheck(FILTERED, passed=True, detail="passed a scoping filter")
-    return ScopeCheck(FILTERED, passed=False, detail=f"did not pass a scoping filter: {failed}")
+        return ScopeCheck(FILTERED, passed=True, detail="passed by a scoping filter")
+    return ScopeCheck(FILTERED, passed=False, detail=f"excluded by the scoping filter: {failed}")
