@@ -5,9 +5,7 @@ parser of the query language is also tested by itself.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import selectors
 import time
 
 import httpx
@@ -28,75 +26,9 @@ from tests.emulators.servicenow import (
     create_app,
     seed_instance,
 )
+from tests.emulators.servicenow.in_process import GROUPS, USERS, Caller, NoWaiting, body_of, item
 from tests.emulators.servicenow.query import Condition, NotEmulated, Order, escape, parse
 from tests.emulators.servicenow.seed import ADMIN_ID, FINANCE_ID, NATASHA_ID
-
-USERS = "/api/now/table/sys_user"
-GROUPS = "/api/now/table/sys_user_group"
-JSON_HEADERS = [{"name": "Content-Type", "value": "application/json"}]
-
-
-class Caller:
-    """A client without cookies that speaks to an instance in process, one call at a time or several at once."""
-
-    def __init__(self, instance, runner):
-        self.instance = instance
-        self._app = create_app(instance)
-        self._runner = runner
-
-    def __call__(self, method, path, *, auth=("admin", "admin"), **sent):
-        (reply,) = self.together([(method, path, sent)], auth=auth)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    def together(self, calls, *, auth=("admin", "admin")):
-        async def speak():
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://instance", auth=auth) as client:
-                requests = [client.request(method, path, **sent) for method, path, sent in calls]
-                return await asyncio.gather(*requests, return_exceptions=True)
-
-        return self._runner.run(speak())
-
-    def get(self, path, **params):
-        reply = self("GET", path, params=params)
-        assert reply.status_code == 200, reply.text
-        return reply.json()["result"]
-
-    def names(self, query, **params):
-        return [row["user_name"] for row in self.get(USERS, sysparm_query=query, **params)]
-
-    def insert(self, path, **fields):
-        reply = self("POST", path, json=fields)
-        assert reply.status_code == 201, reply.text
-        return reply.json()["result"]
-
-    def batch(self, *items, batch_id="1", **sent):
-        body = {"batch_request_id": batch_id, "rest_requests": [dict(item) for item in items]}
-        return self("POST", "/api/now/v1/batch", json=body, **sent)
-
-
-class NoWaiting(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer instead of waiting for it."""
-
-    def __init__(self):
-        super().__init__(_Jumping(self))
-        self.passed = 0.0
-
-    def time(self):
-        return getattr(self, "passed", 0.0)
-
-
-class _Jumping(selectors.DefaultSelector):
-    def __init__(self, loop):
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout=None):
-        if timeout:
-            self._loop.passed += timeout
-        return super().select(0)
 
 
 @pytest.fixture
@@ -122,17 +54,6 @@ def call(instance, runner):
 @pytest.fixture
 def pass_time(runner):
     return lambda seconds: runner.run(asyncio.sleep(seconds))
-
-
-def item(identity, method, url, fields=None, **more):
-    request = {"id": identity, "method": method, "url": url, "headers": JSON_HEADERS, **more}
-    if fields is not None:
-        request["body"] = base64.b64encode(json.dumps(fields).encode()).decode()
-    return request
-
-
-def body_of(serviced):
-    return json.loads(base64.b64decode(serviced["body"]))
 
 
 # The query language by itself

@@ -11,7 +11,9 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import uvicorn
 from tests.emulators import graph, servicenow, tenant
 from tests.emulators.graph import Tenant
 from tests.emulators.servicenow import Instance
+from tests.emulators.servicenow.certificate import write_certificate
 
 HOST = "127.0.0.1"
 
@@ -34,11 +37,12 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"cannot listen: {error}\n")
         return 1
-    addresses = [f"http://{HOST}:{door.getsockname()[1]}" for door in doors]
+    addresses = [f"{'https' if options.https else 'http'}://{HOST}:{door.getsockname()[1]}" for door in doors]
     directory = Tenant(seed=options.seed)
     tenant.seed(directory, users=options.users, groups=options.groups, seed=options.seed)
     instance = Instance(url=addresses[1])
-    servicenow.seed_instance(
+    fill = servicenow.seed_pysnc if options.profile == "pysnc" else servicenow.seed_instance
+    fill(
         instance,
         departments=tenant.DEPARTMENTS,
         locations=tuple(office.name for office in tenant.OFFICES),
@@ -47,10 +51,29 @@ def main() -> int:
     )
     # All this lives as long as the process: the collector need not walk it in the middle of a request.
     gc.freeze()
-    apps = [graph.create_app(directory), servicenow.create_app(instance)]
-    servers = [_Server(uvicorn.Config(app, lifespan="off", log_level="critical")) for app in apps]
-    asyncio.run(_serve(servers, doors, addresses, _settings(directory, addresses), options.env_file))
+    directory_app, instance_app = graph.create_app(directory), servicenow.create_app(instance)
+    configs = [
+        uvicorn.Config(directory_app, lifespan="off", log_level="critical"),
+        # The instance sends its own Date, by its own clock, and says what it is.
+        uvicorn.Config(instance_app, lifespan="off", log_level="critical", date_header=False, server_header=False),
+    ]
+    settings = _settings(directory, addresses)
+    if options.https:
+        _speak_https(configs, options.https)
+        settings |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(options.https.resolve()))
+    servers = [_Server(config) for config in configs]
+    asyncio.run(_serve(servers, doors, addresses, settings, options.env_file))
     return 0
+
+
+def _speak_https(configs: list[uvicorn.Config], certificate: Path) -> None:
+    """One certificate for both, written where the caller wants it; its key is gone as soon as they have read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder) / "emulator.key"
+        write_certificate(certificate, key)
+        for config in configs:
+            config.ssl_certfile, config.ssl_keyfile = certificate, key
+            config.load()
 
 
 def _options() -> argparse.Namespace:
@@ -60,12 +83,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--groups", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--profile",
+        choices=("company", "pysnc"),
+        default="company",
+        help="what ServiceNow is filled with: pysnc adds what PySNC's own tests need",
+    )
+    parser.add_argument(
+        "--https", type=Path, metavar="PATH", help="speak HTTPS, with a throw-away certificate written to this path"
+    )
     parser.add_argument("--env-file", type=Path, help="where to write the settings that reach the emulators")
     return parser.parse_args()
 
 
 def _listen(port: int) -> socket.socket:
-    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without the protocol's number asyncio leaves Nagle's algorithm on, which can cost 40 ms for an answer.
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     door.bind((HOST, port))
     return door
@@ -111,17 +144,18 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         for server, door in zip(servers, doors, strict=True):
             group.create_task(server.serve(sockets=[door]))
-        if await _both_answer(servers, addresses):
+        if await _both_answer(servers, addresses, settings.get("SSL_CERT_FILE")):
             _announce(settings, env_file)
 
 
-async def _both_answer(servers: list[_Server], addresses: list[str]) -> bool:
+async def _both_answer(servers: list[_Server], addresses: list[str], certificate: str | None) -> bool:
     """Wait for both; False if they were stopped before that."""
     while not all(server.started for server in servers):
         if any(server.should_exit for server in servers):
             return False
         await asyncio.sleep(0.01)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    trusted = ssl.create_default_context(cafile=certificate) if certificate else True
+    async with httpx.AsyncClient(trust_env=False, verify=trusted) as client:
         for address in addresses:
             (await client.get(f"{address}/_emulator/counts")).raise_for_status()
     return True

@@ -9,6 +9,7 @@ from tests.emulators.servicenow.errors import Refusal
 from tests.emulators.servicenow.faults import Fault
 from tests.emulators.servicenow.rate_rule import RateRule
 from tests.emulators.servicenow.seed import CLIENT_ID, CLIENT_SECRET, INTEGRATION_USER, seed_instance
+from tests.emulators.servicenow.seed_pysnc import seed_pysnc
 from tests.emulators.servicenow.state import Instance
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "ServiceTimes",
     "create_app",
     "seed_instance",
+    "seed_pysnc",
 ]

@@ -85,14 +85,27 @@ class Accounts:
             return None
         if not self._knows(name, password) or self._instance.switches.basic_auth == "none":
             return None
-        if self._instance.switches.basic_auth == "web_service_only":
-            # New instances answer 401 to an interactive account although its password is right (KB3025707).
-            user = self._record(name)
-            return self._able(name) if user and user.get("web_service_access_only") == "true" else None
+        if self._instance.switches.basic_auth == "web_service_only" and not self._may_use_basic(name):
+            return None
         return self._able(name)
 
+    def _may_use_basic(self, name: str) -> bool:
+        """New instances answer 401 to an interactive account although its password is right (KB3025707)."""
+        user = self._record(name)
+        if user and user.get("web_service_access_only") == "true":
+            return True
+        return "snc_basic_auth_api_access" in self._instance.roles.names_of(name)
+
     def _knows(self, name: str, password: str) -> bool:
-        return bool(password) and self.passwords.get(name) == password
+        """Also keeps count of the failures, which lock an account where the instance is set so."""
+        right = bool(password) and self.passwords.get(name) == password
+        limit, user = self._instance.switches.lock_out_after, self._record(name)
+        if limit and user:
+            failures = 0 if right else int(user.get("failed_attempts") or 0) + 1
+            changes = {"failed_attempts": str(failures)} | ({"locked_out": "true"} if failures >= limit else {})
+            self._instance.data("sys_user").change(fold(user["sys_id"]), changes)
+            self._instance.version += 1
+        return right
 
     def _able(self, name: str | None) -> str | None:
         """Accounts that are inactive or locked out cannot log in; `admin` always can."""

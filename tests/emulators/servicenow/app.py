@@ -5,6 +5,8 @@ Turns ASGI messages into requests and replies; every decision is made elsewhere.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -36,6 +38,7 @@ def create_app(instance: Instance) -> Starlette:
 
 class _Door:
     def __init__(self, instance: Instance) -> None:
+        self._instance = instance
         self._service = Service(instance)
         self._running: set[asyncio.Task[Reply]] = set()
         self._transactions = 0
@@ -54,13 +57,20 @@ class _Door:
         reply = await asyncio.shield(task)
         await send(self._start(reply))
         if reply.connection_lost:
+            if reply.body:
+                await send({"type": "http.response.body", "body": reply.body, "more_body": True})
             # Under a server the connection breaks here; in process the client sees the error it would see then.
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
 
     def _start(self, reply: Reply) -> dict[str, object]:
         self._transactions += 1
-        headers = [*_ALWAYS, (b"X-Transaction-ID", b"%012x" % self._transactions)]
+        date = format_datetime(datetime.fromtimestamp(int(self._instance.now()), UTC), usegmt=True)
+        headers = [
+            *_ALWAYS,
+            (b"Date", date.encode()),  # by the instance's own clock
+            (b"X-Transaction-ID", b"%012x" % self._transactions),
+        ]
         if reply.body:
             headers.append((b"Content-Type", reply.content_type.encode()))
         headers += [(name.encode(), value.encode()) for name, value in reply.headers]

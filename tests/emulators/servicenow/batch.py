@@ -41,6 +41,9 @@ async def answer(instance: Instance, request: Request, fault: Fault | None) -> R
             continue
         where = route(one.path)
         instance.counts[f"batch: {one.method} {where.target}"] += 1
+        if refused := _beyond_rule(instance):
+            serviced.append(_serviced(item, refused, 0.0))
+            continue
         met = work.fault_for(instance, one, where)
         seconds = work.seconds(instance, one, met)
         if spent + seconds > limit:
@@ -78,6 +81,13 @@ def _request(item: dict[str, Any], user: str) -> Request | Reply:
     headers = {str(header["name"]).lower(): str(header["value"]) for header in item.get("headers") or ()}
     method = str(item.get("method", "GET")).upper()
     return Request(method, path, query, headers, body, user, in_batch=True)
+
+
+def _beyond_rule(instance: Instance) -> Reply | None:
+    rule, now = instance.rate_rule, instance.now()
+    if rule is None or rule.resource != "Table API" or instance.switches.batch_items_in_rate_rule == "uncounted":
+        return None
+    return None if rule.allows(now) else work.beyond_rule(rule, now)
 
 
 def _serviced(item: dict[str, Any], reply: Reply, seconds: float) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections import deque
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+
+from tests.emulators.servicenow.lane import Lane
 
 Work = Literal["insert", "update", "delete", "read", "request"]
 
@@ -35,45 +36,6 @@ class ServiceTimes:
         return rng.lognormvariate(math.log(mean) - self.spread**2 / 2, self.spread)
 
 
-class Lane:
-    """Some slots and a queue before them, first come first served."""
-
-    def __init__(self, slots: int, queue: int) -> None:
-        self.slots, self.queue = slots, queue
-        self.busy = self.peak_busy = self.peak_waiting = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def enter(self) -> bool:
-        """Takes a slot, perhaps after a wait; False when the queue is full."""
-        if self.busy < self.slots:
-            self.busy += 1
-            self.peak_busy = max(self.peak_busy, self.busy)
-            return True
-        if len(self._waiting) >= self.queue:
-            return False
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        self.peak_waiting = max(self.peak_waiting, len(self._waiting))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif not turn.cancelled():
-                self.leave()
-            raise
-        return True
-
-    def leave(self) -> None:
-        """Gives the slot to the next in the queue, or frees it."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.busy -= 1
-
-
 class Capacity:
     """API_INT normally has 4 threads and a queue of 50 on each node; beyond that a call is refused with 429."""
 
@@ -89,36 +51,58 @@ class Capacity:
         self.nodes, self.slots_per_node, self.queue = nodes, slots_per_node, queue
         self.times = times or ServiceTimes()
         self._seed = seed
+        self.occupied = 0
+        self.granted: int | None = None
         self.forget()
 
     def forget(self) -> None:
         """Measures and draws from the beginning; settings stay."""
-        self._lanes = [Lane(self.slots_per_node, self.queue) for _ in range(self.nodes)]
+        self._lanes = [Lane(slots, self.queue) for slots in self._free_by_node()]
         self._rng = random.Random(self._seed)
         self._turn = 0
         self.busy_seconds = 0.0
+        self.usable_seconds = 0.0
+        self._measured_at: float | None = None
         self.refused = 0
         self.peak_busy = 0
 
     def set(self, **settings: int) -> None:
-        """Changes nodes, slots_per_node or queue, and starts measuring anew."""
+        """Changes nodes, slots_per_node or queue; others return what they occupied, and measuring starts anew."""
         for name, value in settings.items():
             if name not in {"nodes", "slots_per_node", "queue"}:
                 raise KeyError(name)
             setattr(self, name, value)
+        self.occupied = 0
         self.forget()
 
     def set_times(self, **seconds: float) -> None:
         self.times = replace(self.times, **seconds)
+
+    def occupy(self, slots: int) -> None:
+        """Other callers hold that many slots from now on, spread over the nodes. Calls that run are not disturbed."""
+        if not 0 <= slots <= self.nodes * self.slots_per_node:
+            raise ValueError(f"there are {self.nodes * self.slots_per_node} slots")
+        self._measure()
+        self.occupied = slots
+        for lane, free in zip(self._lanes, self._free_by_node(), strict=True):
+            lane.resize(free)
+
+    def grant(self, calls: int | None) -> None:
+        """So many calls may be on their way at once, waiting ones included; one more is refused with 429. None: no
+        limit but slots and queue.
+        """
+        self._measure()
+        self.granted = calls
 
     def draw(self, work: Work) -> float:
         return self.times.draw(work, self._rng)
 
     async def enter(self) -> Lane | None:
         """A slot on the next node in turn, or None: refused. Without a session cookie calls go round the nodes."""
+        self._measure()
         lane = self._lanes[self._turn % len(self._lanes)]
         self._turn += 1
-        if not await lane.enter():
+        if self._is_beyond_grant() or not await lane.enter():
             self.refused += 1
             return None
         self.peak_busy = max(self.peak_busy, sum(one.busy for one in self._lanes))
@@ -129,16 +113,43 @@ class Capacity:
         if seconds > 0.0:
             self.busy_seconds += seconds
             await asyncio.sleep(seconds)
+            self._measure()
 
     def measures(self) -> dict[str, Any]:
+        self._measure()
         return {
             "nodes": self.nodes,
             "slots_per_node": self.slots_per_node,
             "queue": self.queue,
+            "occupied": self.occupied,
+            "granted": self.granted,
             "busy_seconds": self.busy_seconds,
+            "usable_seconds": self.usable_seconds,
             "busy": sum(lane.busy for lane in self._lanes),
             "peak_busy": self.peak_busy,
             "peak_waiting": max(lane.peak_waiting for lane in self._lanes),
             "refused": self.refused,
             "service_times": asdict(self.times),
         }
+
+    def _is_beyond_grant(self) -> bool:
+        return self.granted is not None and sum(lane.busy + lane.waiting for lane in self._lanes) >= self.granted
+
+    def _free_by_node(self) -> list[int]:
+        return [
+            self.slots_per_node - self.occupied // self.nodes - (node < self.occupied % self.nodes)
+            for node in range(self.nodes)
+        ]
+
+    def _measure(self) -> None:
+        """Adds up the slot-seconds that callers could have used since the first call: free of others, and granted."""
+        try:
+            now = asyncio.get_running_loop().time()
+        except RuntimeError:  # asked between two calls: nothing has passed since the last event
+            return
+        if self._measured_at is not None:
+            usable = self.nodes * self.slots_per_node - self.occupied
+            if self.granted is not None:
+                usable = min(usable, self.granted)
+            self.usable_seconds += usable * (now - self._measured_at)
+        self._measured_at = now

@@ -14,11 +14,45 @@ from starlette.routing import Route
 from tests.emulators.servicenow.errors import Refusal
 from tests.emulators.servicenow.rate_rule import RateRule
 from tests.emulators.servicenow.seed import seed_instance
+from tests.emulators.servicenow.seed_pysnc import seed_pysnc
 
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
     from tests.emulators.servicenow.state import Instance
+
+PROFILES = {"company": seed_instance, "pysnc": seed_pysnc}
+
+ROUTES = (
+    ("GET", "", "overview"),
+    ("POST", "/reset", "reset"),
+    ("POST", "/seed", "seed"),
+    ("GET", "/counts", "counts"),
+    ("DELETE", "/counts", "forget_counts"),
+    ("GET", "/records/{table}", "records"),
+    ("POST", "/records/{table}", "insert"),
+    ("PATCH", "/records/{table}/{sys_id}", "update"),
+    ("DELETE", "/records/{table}/{sys_id}", "delete"),
+    ("POST", "/tables", "add_table"),
+    ("POST", "/columns/{table}", "add_column"),
+    ("GET", "/capacity", "capacity"),
+    ("PUT", "/capacity", "set_capacity"),
+    ("PUT", "/service-times", "set_times"),
+    ("PUT", "/competing-load", "set_competing_load"),
+    ("PUT", "/grant", "set_grant"),
+    ("POST", "/node-switch", "switch_node"),
+    ("PUT", "/rate-rule", "set_rate_rule"),
+    ("GET", "/faults", "faults"),
+    ("POST", "/faults", "add_fault"),
+    ("DELETE", "/faults", "clear_faults"),
+    ("PATCH", "/switches", "set_switches"),
+    ("PATCH", "/access", "set_access"),
+    ("PUT", "/properties", "set_properties"),
+    ("PUT", "/credentials", "set_credentials"),
+    ("PUT", "/api-keys", "set_api_keys"),
+    ("PUT", "/oauth-clients", "set_client"),
+    ("DELETE", "/tokens", "revoke_tokens"),
+)
 
 Body = dict[str, Any]
 Handler = Callable[["HttpRequest", Body], Any]
@@ -26,33 +60,11 @@ Handler = Callable[["HttpRequest", Body], Any]
 
 def control_routes(instance: Instance) -> list[Route]:
     control = _Control(instance)
-    table: list[tuple[str, str, Handler]] = [
-        ("GET", "", control.overview),
-        ("POST", "/reset", control.reset),
-        ("POST", "/seed", control.seed),
-        ("GET", "/counts", control.counts),
-        ("DELETE", "/counts", control.forget_counts),
-        ("GET", "/records/{table}", control.records),
-        ("POST", "/records/{table}", control.insert),
-        ("PATCH", "/records/{table}/{sys_id}", control.update),
-        ("DELETE", "/records/{table}/{sys_id}", control.delete),
-        ("POST", "/columns/{table}", control.add_column),
-        ("GET", "/capacity", control.capacity),
-        ("PUT", "/capacity", control.set_capacity),
-        ("PUT", "/service-times", control.set_times),
-        ("PUT", "/rate-rule", control.set_rate_rule),
-        ("GET", "/faults", control.faults),
-        ("POST", "/faults", control.add_fault),
-        ("DELETE", "/faults", control.clear_faults),
-        ("PATCH", "/switches", control.set_switches),
-        ("PATCH", "/access", control.set_access),
-        ("PUT", "/properties", control.set_properties),
-        ("PUT", "/credentials", control.set_credentials),
-        ("PUT", "/oauth-clients", control.set_client),
-        ("DELETE", "/tokens", control.revoke_tokens),
+    routes = [
+        Route(f"/_emulator{path}", _endpoint(getattr(control, handler)), methods=[method])
+        for method, path, handler in ROUTES
     ]
-    routes = [Route(f"/_emulator{path}", _endpoint(handler), methods=[method]) for method, path, handler in table]
-    known = [f"{method} /_emulator{path}" for method, path, _ in table]
+    known = [f"{method} /_emulator{path}" for method, path, _ in ROUTES]
 
     async def unknown(request: HttpRequest) -> Response:
         return JSONResponse({"error": f"no such control: {request.method} {request.url.path}", "known": known}, 404)
@@ -92,7 +104,7 @@ class _Control:
         return {}
 
     def seed(self, _request: HttpRequest, body: Body) -> Body:
-        seed_instance(self._instance, **body)
+        PROFILES[body.pop("profile", "company")](self._instance, **body)
         return {}
 
     def counts(self, _request: HttpRequest, _body: Body) -> Body:
@@ -124,6 +136,10 @@ class _Control:
         self._instance.add_column(request.path_params["table"], **body)
         return {}
 
+    def add_table(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.add_table(**body)
+        return {}
+
     def capacity(self, _request: HttpRequest, _body: Body) -> Body:
         return self._instance.capacity.measures()
 
@@ -134,6 +150,18 @@ class _Control:
     def set_times(self, _request: HttpRequest, body: Body) -> Body:
         self._instance.capacity.set_times(**body)
         return self._instance.capacity.measures()
+
+    def set_competing_load(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.capacity.occupy(body["slots"])
+        return self._instance.capacity.measures()
+
+    def set_grant(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.capacity.grant(body["calls"])
+        return self._instance.capacity.measures()
+
+    def switch_node(self, _request: HttpRequest, _body: Body) -> Body:
+        self._instance.switch_node()
+        return {}
 
     def set_rate_rule(self, _request: HttpRequest, body: Body) -> Body:
         self._instance.rate_rule = RateRule(**body) if body else None
@@ -151,18 +179,12 @@ class _Control:
 
     def set_switches(self, _request: HttpRequest, body: Body) -> Body:
         for name, value in body.items():
-            setattr(self._instance.switches, name, value)
+            self._instance.switches.set(name, value)
         return dataclasses.asdict(self._instance.switches)
 
     def set_access(self, _request: HttpRequest, body: Body) -> Body:
-        access = self._instance.access
         for name, value in body.items():
-            present = getattr(access, name)
-            if isinstance(present, set):
-                setattr(access, name, set(value))
-            else:
-                present.clear()
-                present.update({k: v if isinstance(v, str) else set(v) for k, v in value.items()})
+            self._instance.access.set(name, value)
         return {}
 
     def set_properties(self, _request: HttpRequest, body: Body) -> Body:
@@ -172,6 +194,10 @@ class _Control:
 
     def set_credentials(self, _request: HttpRequest, body: Body) -> Body:
         self._instance.accounts.passwords.update(body)
+        return {}
+
+    def set_api_keys(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.accounts.api_keys.update(body)
         return {}
 
     def set_client(self, _request: HttpRequest, body: Body) -> Body:

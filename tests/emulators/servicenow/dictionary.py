@@ -5,7 +5,7 @@ Columns say how a written value becomes the string that is stored. Knows no rows
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -42,6 +42,11 @@ class Column:
         return self.type in REFERENCES
 
     @property
+    def is_computed(self) -> bool:
+        """Its default is a script, as in `javascript:gs.getUserID()`."""
+        return self.default.startswith("javascript:")
+
+    @property
     def is_system(self) -> bool:
         """Kept by the platform itself: a written value is ignored, save for sys_id on an insert."""
         return self.name.startswith("sys_") and self.name not in {"sys_domain", "sys_domain_path"}
@@ -58,6 +63,7 @@ class Table:
     blank: Mapping[str, str] = field(repr=False)
     references: Mapping[str, str] = field(repr=False)
     defaults: Mapping[str, str] = field(repr=False)
+    computed: Mapping[str, str] = field(repr=False)
     writers: Mapping[str, Callable[[Any], str]] = field(repr=False)
     closed_choices: Mapping[str, Mapping[str, str]] = field(repr=False)
     unique: tuple[str, ...]
@@ -71,7 +77,8 @@ def table(name: str, label: str, display: str, columns: Mapping[str, Column]) ->
         columns,
         blank=dict.fromkeys(columns, ""),
         references={n: c.reference or SYS_DOMAIN.get(n, "") for n, c in columns.items() if c.is_reference},
-        defaults={n: c.default for n, c in columns.items() if c.default and not c.is_system},
+        defaults={n: c.default for n, c in columns.items() if c.default and not (c.is_system or c.is_computed)},
+        computed={n: c.default for n, c in columns.items() if c.is_computed},
         writers={n: writer(c) for n, c in columns.items() if not c.is_system},
         closed_choices={n: c.choices for n, c in columns.items() if c.choices},
         unique=tuple(n for n, c in columns.items() if c.unique and n != "sys_id"),
@@ -80,6 +87,13 @@ def table(name: str, label: str, display: str, columns: Mapping[str, Column]) ->
 
 def with_column(existing: Table, column: Column) -> Table:
     return table(existing.name, existing.label, existing.display, {**existing.columns, column.name: column})
+
+
+def new_table(name: str, label: str, display: str, columns: Iterable[Mapping[str, Any]]) -> Table:
+    """A table of these columns and those that the platform keeps in every table."""
+    system = [c for c in baseline()["sys_user_role"].columns.values() if c.is_system]
+    own = [Column(**({"label": _label(str(c["name"]))} | dict(c))) for c in columns]
+    return table(name, label, display, {c.name: c for c in [*own, *system]})
 
 
 @cache

@@ -4,6 +4,9 @@ they are quoted literally; how they travel is not known here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 
 class Refusal(Exception):
     """`{"error": {"message": ..., "detail": ...}, "status": "failure"}` with a status code."""
@@ -41,6 +44,17 @@ def acl(operation: str) -> Refusal:
 
 def may_not_query() -> Refusal:
     return Refusal(403, "Insufficient rights to query records")
+
+
+def api_acl() -> Refusal:
+    """The REST API's own ACL, or a session that moved to another node (KB2466644)."""
+    return Refusal(403, "User Not Authorized", "Failed API level ACL Validation")
+
+
+def data_policy(labels: Iterable[str], part: Literal["message", "detail"]) -> Refusal:
+    """Fixtures name the policy in the message, other recordings in the detail of an "Operation Failed"."""
+    text = f"Data Policy Exception: The following fields are mandatory: {', '.join(labels)}"
+    return Refusal(403, text) if part == "message" else Refusal(403, "Operation Failed", text)
 
 
 def database(operation: str, table: str, display: str) -> Refusal:

@@ -6,15 +6,16 @@ next write. Knows no HTTP and no rules.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tests.emulators.servicenow.comparison import FIELD_RELATIONS, sort_key, test_for
 from tests.emulators.servicenow.dictionary import Column, Table
 from tests.emulators.servicenow.folding import fold
-from tests.emulators.servicenow.query import EVERYTHING, Condition, Group, Order, Query
+from tests.emulators.servicenow.query import EVERYTHING, Condition, Group, NotEmulated, Order, Query, parse
+from tests.emulators.servicenow.related import RELATIONS, Related
 from tests.emulators.servicenow.rows import Row, Rows
 
 SCAN_RATHER_THAN = 8  # an index that leaves more than a row in this many is no help
@@ -46,6 +47,9 @@ class Selection:
     def window(self, offset: int, limit: int) -> list[str]:
         return self.keys[self.start + offset : self.start + offset + limit]
 
+    def only(self, accepts: Callable[[Row], bool], by_key: Mapping[str, Row]) -> Selection:
+        return Selection([key for key in self.keys[self.start :] if accepts(by_key[key])])
+
 
 class Evaluation:
     def __init__(self, world: World) -> None:
@@ -57,6 +61,11 @@ class Evaluation:
         query, complete = self._understood(table, query)
         if not complete and self._world.property("glide.invalid_query.returns_no_rows") == "true":
             return Selection([])
+        if query.related:
+            tests = [self._has_related(table, one) for one in query.related]
+            by_key = self._world.data(table).by_key
+            keys = self._matching(table, replace(query, related=()))
+            return Selection([key for key in keys if all(test(by_key[key]) for test in tests)])
         cursor, query = _split_off_cursor(query)
         keys = self._matching(table, query)
         return Selection(keys, bisect_right(keys, fold(cursor)) if cursor else 0)
@@ -65,7 +74,13 @@ class Evaluation:
         """The query as a predicate over one row."""
         query, _ = self._understood(table, query)
         predicates = [self._predicate(table, group) for group in query.groups]
-        return lambda row: not predicates or any(accepts(row) for accepts in predicates)
+        related = [self._has_related(table, one) for one in query.related]
+
+        def accepting(row: Row) -> bool:
+            matches = not predicates or any(accepts(row) for accepts in predicates)
+            return matches and all(has(row) for has in related)
+
+        return accepting
 
     def column(self, table: str, path: str) -> Column | None:
         """The column at the end of a dot-walk, or None where any step is unknown."""
@@ -109,7 +124,7 @@ class Evaluation:
             if kept:
                 groups.append(tuple(tuple(self._evaluated(c) for c in clause) for clause in kept))
         order = tuple(o for o in query.order if self.column(table, o.field) is not None)
-        return Query(tuple(groups), order), complete
+        return Query(tuple(groups), order, related=query.related), complete
 
     def _is_known(self, table: str, condition: Condition) -> bool:
         if self.column(table, condition.field) is None:
@@ -203,6 +218,17 @@ class Evaluation:
             name = condition.field
             return lambda row: test(row.get(name, ""))
         return lambda row: test(read(row))
+
+    def _has_related(self, table: str, related: Related) -> Callable[[Row], bool]:
+        """Counts the related rows once, by the value that ties them to this table."""
+        columns = self.column(table, related.field), self.column(related.other, related.other_field)
+        if None in columns:
+            raise NotEmulated(f"{table}.{related.field} {related.other}.{related.other_field}")
+        tie, by_key = self.getter(related.other, related.other_field), self._world.data(related.other).by_key
+        selection = self.select(related.other, parse(related.query))
+        counted = Counter(fold(tie(by_key[key])) for key in selection.window(0, len(by_key)))
+        read, holds = self.getter(table, related.field), RELATIONS[related.relation]
+        return lambda row: holds(counted[fold(read(row))], related.number)
 
     def _in_order(self, table: str, order: tuple[Order, ...], keys: list[str]) -> list[str]:
         """Rows come by sys_id, as from the primary key, unless the query says otherwise."""

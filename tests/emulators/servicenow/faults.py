@@ -9,28 +9,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Effect = Literal[
-    # The work is not done.
-    "status",  # an error status, with ServiceNow's error shape
+WithoutWork = Literal[  # The work is not done.
+    "status",  # an error status, with ServiceNow's words for it
     "html",  # an HTML page with that status: a proxy's 502, or with 200 a login page
     "hibernating",  # 200 and the page of a sleeping instance
     "unauthorized",  # 401 although the credentials are right
+    "api_acl",  # 403 as for a session that moved to another node: "Failed API level ACL Validation"
     "too_many",  # 429, with Retry-After where retry_after is set
     "dropped_session",  # 202: thrown away
     "refused_connection",  # the connection breaks before anything is done
     "rule",  # 403: aborted by a business rule
-    # The work is done.
+    "not_yet_visible",  # a read finds nothing, as on a replica that lags behind: 404, or an empty list
+]
+WithWork = Literal[  # The work is done.
     "reply_lost",  # the connection breaks instead of an answer
+    "broken_body",  # the connection breaks in the middle of the answer
     "denied_after_write",  # 403 because the read-back was denied
     "status_after_write",  # an error status although the write is stored
     "cut_stream",  # 200 and a result that ends in the middle
     "error_in_stream",  # 200, well-formed, some rows and an error beside them
     "drop_fields",  # 200 or 201, the named fields silently not written
     "slow",  # late
-    # Batches only.
-    "batch_cut",  # only the first `after_items` items are run
 ]
-WITHOUT_WORK = frozenset(get_args(Effect)[:8])
+OfBatches = Literal["batch_cut"]  # only the first `after_items` items are run
+Effect = WithoutWork | WithWork | OfBatches
+WITHOUT_WORK = frozenset(get_args(WithoutWork))
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "*"})
+EFFECTS = (*get_args(WithoutWork), *get_args(WithWork), *get_args(OfBatches))
 
 
 @dataclass(slots=True)
@@ -55,12 +60,16 @@ class Fault:
     happened: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if self.effect not in get_args(Effect):
-            raise ValueError(f"no such effect: {self.effect}")
+        if self.effect not in EFFECTS:
+            raise ValueError(f"no such effect: {self.effect}; known are {', '.join(EFFECTS)}")
+        if self.on.removeprefix("batch: ").partition(" ")[0] not in METHODS:
+            raise ValueError(f'{self.on!r} does not begin with a method, as "POST sys_user" does')
         self.fields = tuple(self.fields)
 
     def meets(self, method: str, target: str, body: Mapping[str, Any], *, in_batch: bool) -> bool:
         if self.times is not None and self.happened >= self.times:
+            return False
+        if self.effect == "not_yet_visible" and method not in {"GET", "HEAD"}:
             return False
         on = self.on
         if on.startswith("batch: "):

@@ -48,7 +48,7 @@ class Reply:
     body: bytes = b""
     headers: list[tuple[str, str]] = field(default_factory=list)
     content_type: str = JSON
-    connection_lost: bool = False  # nothing of this reply reaches the caller
+    connection_lost: bool = False  # the connection breaks after what there is of a body, which may be nothing
 
 
 def result(status: int, value: Any, headers: list[tuple[str, str]] | None = None) -> Reply:

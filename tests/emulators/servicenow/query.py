@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from tests.emulators.servicenow.related import Related, split_off
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -30,11 +32,12 @@ Group = tuple[Clause, ...]  # all of
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Any of the groups; in each all clauses; in each clause any condition."""
+    """Any of the groups; in each all clauses; in each clause any condition. Beside them all related rows."""
 
     groups: tuple[Group, ...] = ()
     order: tuple[Order, ...] = ()
     dropped: tuple[str, ...] = ()
+    related: tuple[Related, ...] = ()
 
 
 class NotEmulated(Exception):
@@ -94,6 +97,8 @@ def escape(value: str) -> str:
 @lru_cache(maxsize=256)
 def parse(text: str) -> Query:
     """Query = part *( "^" part ); part = ["OR" / "NQ"] term / "EQ" / ("ORDERBY" / "ORDERBYDESC") field"""
+    whole = text
+    text, related = split_off(text)
     groups: list[list[list[Condition]]] = [[]]
     order: list[Order] = []
     dropped: list[str] = []
@@ -124,7 +129,9 @@ def parse(text: str) -> Query:
                 groups[-1].append([condition])
                 after_or = False
     kept = tuple(tuple(tuple(clause) for clause in group) for group in groups if group)
-    return Query(kept, tuple(order), tuple(dropped))
+    if related and len(kept) > 1:
+        raise NotEmulated(whole)  # to which of the groups the related rows belong is not known
+    return Query(kept, tuple(order), tuple(dropped), related)
 
 
 def split(text: str) -> Iterator[str]:

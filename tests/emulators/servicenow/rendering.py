@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from tests.emulators.servicenow import local_time
 from tests.emulators.servicenow.dictionary import SECRETS, Column
 from tests.emulators.servicenow.parameters import Parameters
 from tests.emulators.servicenow.rows import Row
@@ -66,6 +67,8 @@ class Rendering:
 
     def _display(self, column: Column, value: str) -> str | None:
         """With display values an empty choice is null, while every other empty column is ""."""
+        if column.type == "glide_date_time":
+            return local_time.from_utc(value, self._instance.time_zone())
         if column.choices is None:
             return value
         return column.choices.get(value, value) if value else None

@@ -8,23 +8,20 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from tests.emulators.servicenow import batch, errors, work
-from tests.emulators.servicenow.capacity import Lane
 from tests.emulators.servicenow.errors import Refusal
 from tests.emulators.servicenow.faults import WITHOUT_WORK, Fault
 from tests.emulators.servicenow.messages import Reply, Request, page, refusal
 from tests.emulators.servicenow.routes import Route, route
+from tests.emulators.servicenow.sessions import Sessions
 
 if TYPE_CHECKING:
     from tests.emulators.servicenow.state import Instance
-
-SESSION_QUEUE = 10
 
 
 class Service:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._sessions: dict[str, Lane] = {}
-        self._opened = 0
+        self._sessions = Sessions(instance)
 
     async def answer(self, request: Request) -> Reply:
         instance = self._instance
@@ -65,26 +62,26 @@ class Service:
     async def _in_session(self, request: Request, where: Route, fault: Fault | None) -> Reply:
         """Calls of one session wait for each other; when ten wait, the next is answered 202 and thrown away."""
         instance = self._instance
-        session = _session(request)
+        session = self._sessions.of(request)
         async with AsyncExitStack() as held:
-            if session:
-                lane = self._sessions.setdefault(session, Lane(1, SESSION_QUEUE))
-                if not await lane.enter():
-                    return Reply(202)
-                held.callback(lane.leave)
             headers: list[tuple[str, str]] = []
-            if not session:
-                self._opened += 1
-                headers = _cookies(self._opened)
+            if session is None:
+                headers = self._sessions.open()
+            else:
+                if not await session.lane.enter():
+                    return Reply(202)
+                held.callback(session.lane.leave)
+                if self._sessions.is_stale(session):
+                    raise errors.api_acl()
             rule = instance.rate_rule
             resource = "Batch API" if where.part == "batch" else "Table API"
             if rule is not None and rule.resource == resource:
                 now = instance.now()
-                headers += rule.headers(now)
                 if not rule.allows(now):
-                    reply = refusal(errors.too_many(rule.detail))
-                    reply.headers += [*headers, ("Retry-After", rule.retry_after(now))]
+                    reply = work.beyond_rule(rule, now)
+                    reply.headers += headers
                     return reply
+                headers += rule.headers(now)
             slot = await instance.capacity.enter()
             if slot is None:
                 return refusal(errors.too_many())
@@ -107,20 +104,3 @@ class Service:
             raise errors.cancelled()
         await instance.capacity.spend(seconds)
         return work.do(instance, request, where, fault)
-
-
-def _session(request: Request) -> str:
-    for cookie in request.headers.get("cookie", "").split(";"):
-        name, _, value = cookie.strip().partition("=")
-        if name == "JSESSIONID":
-            return value
-    return ""
-
-
-def _cookies(number: int) -> list[tuple[str, str]]:
-    return [
-        ("Set-Cookie", f"JSESSIONID={number:032X}; Path=/; HttpOnly"),
-        ("Set-Cookie", 'glide_user=""; Max-Age=0; Path=/; HttpOnly'),
-        ("Set-Cookie", f"glide_user_route=glide.{number:032x}; Max-Age=2147483647; Path=/; HttpOnly"),
-        ("Set-Cookie", f"glide_session_store={number:032X}; Max-Age=1800; Path=/; HttpOnly"),
-    ]

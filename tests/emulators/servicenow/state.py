@@ -8,30 +8,25 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.emulators.servicenow import errors, rules
+from tests.emulators.servicenow import errors
 from tests.emulators.servicenow.access import Access, Switches
 from tests.emulators.servicenow.accounts import Accounts
 from tests.emulators.servicenow.capacity import Capacity
-from tests.emulators.servicenow.dictionary import Column, Table, baseline, with_column
+from tests.emulators.servicenow.dictionary import Column, Table, baseline, new_table, with_column
 from tests.emulators.servicenow.evaluation import Evaluation
 from tests.emulators.servicenow.faults import Faults
 from tests.emulators.servicenow.folding import fold
 from tests.emulators.servicenow.query import parse
 from tests.emulators.servicenow.rate_rule import RateRule
 from tests.emulators.servicenow.rendering import Rendering
+from tests.emulators.servicenow.roles import Roles
 from tests.emulators.servicenow.rows import Row, Rows
 from tests.emulators.servicenow.schema_tables import SCHEMA_TABLES, rows_of
-
-# Link tables: the rows go with either end. For other tables a deleted record leaves an empty reference.
-_LINKS = {
-    "sys_user_grmember": ("user", "group"),
-    "sys_user_has_role": ("user", "role"),
-    "sys_group_has_role": ("group", "role"),
-}
+from tests.emulators.servicenow.writing import Writing
 
 
 class Instance:
@@ -60,11 +55,14 @@ class Instance:
         self.statuses: Counter[int] = Counter()
         self.recent: deque[tuple[str, str, int]] = deque(maxlen=1000)
         self.scripts: list[str] = []  # what `javascript:` values were evaluated: a client must never cause one
+        self.node_moves = 0
         self.version = 0
         self._rng = random.Random(self._seed)
         self._data: dict[str, Rows] = {}
         self.evaluation = Evaluation(self)
         self.rendering = Rendering(self)
+        self.roles = Roles(self)
+        self.writing = Writing(self)
         self._second, self._timestamp = -1, ""
 
     def reset(self) -> None:
@@ -73,11 +71,16 @@ class Instance:
         self.capacity.forget()
 
     def now(self) -> float:
-        return self._clock()
+        """By the instance's own clock, which may be wrong."""
+        return self._clock() + self.switches.clock_skew
+
+    def switch_node(self) -> None:
+        """Sessions that are open now move to another node and keep stale rights there: 403 from then on."""
+        self.node_moves += 1
 
     def timestamp(self) -> str:
         """Now as records store it: UTC, to the second, by the instance's own clock."""
-        second = int(self._clock() + self.switches.clock_skew)
+        second = int(self.now())
         if second != self._second:
             self._timestamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
             self._second = second
@@ -97,7 +100,14 @@ class Instance:
     def add_column(self, table: str, name: str, **properties: Any) -> None:
         """A custom column, such as u_entra_object_id."""
         properties.setdefault("label", name.removeprefix("u_").replace("_", " ").capitalize())
-        self.dictionary[table] = with_column(self.table(table), Column(name, **properties))
+        self._define(with_column(self.table(table), Column(name, **properties)))
+
+    def add_table(self, name: str, *, label: str = "", display: str = "", columns: Iterable[Mapping[str, Any]]) -> None:
+        """A table that the base dictionary of the emulator does not have. The platform's own columns come with it."""
+        self._define(new_table(name, label or name, display, columns))
+
+    def _define(self, definition: Table) -> None:
+        self.dictionary[definition.name] = definition
         for schema_table in SCHEMA_TABLES:
             self._data.pop(schema_table, None)
         self.version += 1
@@ -115,6 +125,10 @@ class Instance:
         for key in self.data("sys_properties").keys_where("name", name):
             return self.data("sys_properties").by_key[key].get("value", "")
         return ""
+
+    def time_zone(self) -> str:
+        """Where display values of date-times live; each user's own zone is not emulated."""
+        return self.property("glide.sys.default.tz") or "UTC"
 
     def set_property(self, name: str, value: str) -> None:
         for row in self.find("sys_properties", name=name):
@@ -174,100 +188,15 @@ class Instance:
 
     def insert(self, table: str, fields: Mapping[str, Any], *, by: str = "admin") -> dict[str, str]:
         """Stores a record and returns it whole. Unknown fields are ignored and what is too long is cut."""
-        return {**self.table(table).blank, **self.insert_row(table, fields, by)}
-
-    def insert_row(self, table: str, fields: Mapping[str, Any], by: str) -> Row:
-        definition = self.table(table)
-        rows = self.data(table)
-        row: Row = dict(definition.defaults)
-        for name, text in self._accepted(definition, fields).items():
-            if text:
-                row[name] = text
-            else:
-                row.pop(name, None)
-        rules.before_insert(table, row)
-        sys_id = fields.get("sys_id")
-        if not sys_id or self.switches.client_sys_id == "ignored":
-            sys_id = f"{self._rng.getrandbits(128):032x}"
-        key = fold(sys_id)
-        if key in rows.by_key or self._collides(definition, rows, row, key):
-            raise errors.database("insert", table, self._called(definition, row))
-        now = self.timestamp()
-        row["sys_id"] = sys_id
-        row["sys_created_by"] = row["sys_updated_by"] = by
-        row["sys_created_on"] = row["sys_updated_on"] = now
-        row["sys_mod_count"] = "0"
-        if "sys_class_name" in definition.columns:
-            row["sys_class_name"] = table
-        rows.add(key, row)
-        self.version += 1
-        return row
+        return {**self.table(table).blank, **self.writing.insert(table, fields, by)}
 
     def update(self, table: str, sys_id: str, fields: Mapping[str, Any], *, by: str = "admin") -> dict[str, str]:
         """Changes the fields that are sent and differ; a write that changes nothing leaves the audit fields alone."""
-        return {**self.table(table).blank, **self.update_row(table, sys_id, fields, by)}
-
-    def update_row(self, table: str, sys_id: str, fields: Mapping[str, Any], by: str) -> Row:
-        definition = self.table(table)
-        rows = self.data(table)
-        key = fold(sys_id)
-        row = rows.by_key.get(key)
-        if row is None:
-            raise errors.no_record()
-        changes = {n: v for n, v in self._accepted(definition, fields).items() if row.get(n, "") != v}
-        if not changes:
-            return row
-        rules.before_update(table, row, changes)
-        if self._collides(definition, rows, changes, key):
-            raise errors.database("update", table, self._called(definition, {**row, **changes}))
-        changes["sys_updated_by"] = by
-        changes["sys_updated_on"] = self.timestamp()
-        changes["sys_mod_count"] = str(int(row["sys_mod_count"]) + 1)
-        rows.change(key, changes)
-        self.version += 1
-        return row
+        return {**self.table(table).blank, **self.writing.update(table, sys_id, fields, by)}
 
     def delete(self, table: str, sys_id: str) -> None:
         """Removes a record, the link rows at either end of it, and every reference to it."""
-        self.table(table)
-        key = fold(sys_id)
-        if key not in self.data(table).by_key:
-            raise errors.no_record()
-        self.data(table).remove(key)
-        self.version += 1
-        for other in self.dictionary.values():
-            if other.name not in self._data or other.name in SCHEMA_TABLES:
-                continue
-            rows = self._data[other.name]
-            for column, target in other.references.items():
-                if target != table or column == "sys_domain":
-                    continue
-                for holder in list(rows.keys_where(column, key)):
-                    if column in _LINKS.get(other.name, ()):
-                        rows.remove(holder)
-                    else:
-                        rows.change(holder, {column: ""})
+        self.writing.delete(table, sys_id)
 
-    def _accepted(self, definition: Table, fields: Mapping[str, Any]) -> dict[str, str]:
-        """What of the sent fields is stored, and as which text."""
-        writers = definition.writers
-        accepted = {name: writers[name](value) for name, value in fields.items() if name in writers}
-        for name, choices in definition.closed_choices.items():
-            text = accepted.get(name)
-            if text and text not in choices and not self._any_choice():
-                del accepted[name]
-        return accepted
-
-    def _called(self, definition: Table, row: Row) -> str:
-        return self.display(definition.name, row) or next((row[c] for c in definition.unique if row.get(c)), "")
-
-    def _any_choice(self) -> bool:
-        return self.property("glide.rest.choice.allow_non_existing_value") == "true"
-
-    def _collides(self, definition: Table, rows: Rows, values: Mapping[str, str], key: str) -> bool:
-        """Whether a unique column would hold one value twice; case and accents do not tell values apart."""
-        for column in definition.unique:
-            value = values.get(column)
-            if value and any(other != key for other in rows.keys_where(column, fold(value))):
-                return True
-        return False
+    def new_sys_id(self) -> str:
+        return f"{self._rng.getrandbits(128):032x}"

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.emulators.servicenow import errors
-from tests.emulators.servicenow.dictionary import Table
+from tests.emulators.servicenow import errors, local_time, query_acl
+from tests.emulators.servicenow.dictionary import Table, text
+from tests.emulators.servicenow.evaluation import Selection
 from tests.emulators.servicenow.messages import Reply, Request, encode, result
 from tests.emulators.servicenow.parameters import Parameters, link_header, parameters
 from tests.emulators.servicenow.query import EVERYTHING, Condition, Query, parse
@@ -32,7 +33,7 @@ def answer(instance: Instance, request: Request, route: Route) -> Reply:
         case "PUT" | "PATCH", True:
             reply = _update(instance, request, definition, route.sys_id, view)
         case "DELETE", True:
-            reply = _delete(instance, definition, route.sys_id)
+            reply = _delete(instance, request, definition, route.sys_id)
         case _:
             raise errors.method_not_supported()
     if request.method == "HEAD":
@@ -49,7 +50,10 @@ def _list(instance: Instance, request: Request, definition: Table, view: Paramet
     table = definition.name
     if table in instance.access.no_query:
         raise errors.may_not_query()
-    selection = instance.evaluation.select(table, _query(definition, view, instance))
+    query = query_acl.permitted(instance, table, _query(definition, view, instance))
+    selection = Selection([]) if query is None else instance.evaluation.select(table, query)
+    if rule := instance.access.before_query.get(table):
+        selection = selection.only(instance.evaluation.accepting(table, parse(rule)), instance.data(table).by_key)
     by_key = instance.data(table).by_key
     window = [by_key[key] for key in selection.window(view.offset, view.limit)]
     headers: list[tuple[str, str]] = []
@@ -71,25 +75,27 @@ def _list(instance: Instance, request: Request, definition: Table, view: Paramet
 def _insert(instance: Instance, request: Request, definition: Table, view: Parameters) -> Reply:
     table = definition.name
     fields = _written(instance, request, definition, view)
-    if table in instance.access.no_insert:
+    if table in instance.access.no_insert or _reads_only(instance, request):
         raise errors.acl("Insert")
-    row = instance.insert_row(table, fields, request.user)
+    _meet_data_policy(instance, definition, fields, {})
+    row = instance.writing.insert(table, fields, request.user)
     return _stored(201, instance, request, definition, row, view)
 
 
 def _update(instance: Instance, request: Request, definition: Table, sys_id: str, view: Parameters) -> Reply:
     table = definition.name
     fields = _written(instance, request, definition, view)
-    _visible(instance, definition, sys_id)
-    if table in instance.access.no_update:
+    present = _visible(instance, definition, sys_id)
+    if table in instance.access.no_update or _reads_only(instance, request):
         raise errors.acl("Update")
-    row = instance.update_row(table, sys_id, fields, request.user)
+    _meet_data_policy(instance, definition, fields, present)
+    row = instance.writing.update(table, sys_id, fields, request.user)
     return _stored(200, instance, request, definition, row, view)
 
 
-def _delete(instance: Instance, definition: Table, sys_id: str) -> Reply:
+def _delete(instance: Instance, request: Request, definition: Table, sys_id: str) -> Reply:
     _visible(instance, definition, sys_id)
-    if definition.name in instance.access.no_delete:
+    if definition.name in instance.access.no_delete or _reads_only(instance, request):
         raise errors.acl("Delete")
     instance.delete(definition.name, sys_id)
     return Reply(204)
@@ -106,10 +112,34 @@ def _stored(status: int, instance: Instance, request: Request, definition: Table
 
 def _visible(instance: Instance, definition: Table, sys_id: str) -> Row:
     row = instance.row(definition.name, sys_id)
-    hidden = instance.access.hidden_rows.get(definition.name)
-    if row is None or (hidden and instance.evaluation.accepting(definition.name, parse(hidden))(row)):
+    if row is None:
+        raise errors.no_record()
+    accepting, access = instance.evaluation.accepting, instance.access
+    if (hidden := access.hidden_rows.get(definition.name)) and accepting(definition.name, parse(hidden))(row):
+        raise errors.no_record()
+    rule = access.before_query.get(definition.name)
+    if rule and not accepting(definition.name, parse(rule))(row):
         raise errors.no_record()
     return row
+
+
+def _reads_only(instance: Instance, request: Request) -> bool:
+    """Whether the caller holds snc_read_only, the only role that takes something away."""
+    if not instance.data("sys_user_role").keys_where("name", "snc_read_only"):
+        return False
+    return "snc_read_only" in instance.roles.names_of(request.user)
+
+
+def _meet_data_policy(instance: Instance, definition: Table, fields: Mapping[str, Any], present: Row) -> None:
+    """Refuses a write after which a mandatory column would be empty."""
+    mandatory = instance.access.mandatory.get(definition.name, ())
+    missing = [
+        column.label
+        for name, column in definition.columns.items()
+        if name in mandatory and not text(fields.get(name, present.get(name)))
+    ]
+    if missing:
+        raise errors.data_policy(missing, instance.switches.data_policy_in)
 
 
 def _written(instance: Instance, request: Request, definition: Table, view: Parameters) -> Mapping[str, Any]:
@@ -141,6 +171,8 @@ def _by_display(instance: Instance, definition: Table, fields: dict[str, Any]) -
                 meant[name] = instance.data(target).by_key[found[0]]["sys_id"]
             elif instance.row(target, value) is None:
                 meant[name] = ""
+        elif column.type == "glide_date_time":
+            meant[name] = local_time.to_utc(value, instance.time_zone())
         elif column.choices:
             meant[name] = next((v for v, label in column.choices.items() if label == value), value)
     return meant

@@ -13,12 +13,14 @@ from tests.emulators.servicenow.errors import Refusal
 from tests.emulators.servicenow.faults import WITHOUT_WORK, Fault
 from tests.emulators.servicenow.messages import Reply, Request, encode, page, refusal
 from tests.emulators.servicenow.query import NotEmulated
+from tests.emulators.servicenow.rate_rule import RateRule
 
 if TYPE_CHECKING:
     from tests.emulators.servicenow.routes import Route
     from tests.emulators.servicenow.state import Instance
 
 _WORK: dict[str, Work] = {"POST": "insert", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
+_WORDS = {401: errors.not_authenticated, 404: errors.no_record, 429: errors.too_many, 500: errors.cancelled}
 _PARTS = {"table": table_api.answer, "meta": meta_api.answer, "token": oauth.answer}
 
 
@@ -70,6 +72,12 @@ def instead_of_work(fault: Fault, route: Route) -> Reply:
             reply = page(200, "Instance Hibernating page")
         case "unauthorized":
             reply = refusal(errors.not_authenticated())
+        case "api_acl":
+            reply = refusal(errors.api_acl())
+        case "not_yet_visible" if route.sys_id:
+            reply = refusal(errors.no_record())
+        case "not_yet_visible":
+            reply = Reply(200, encode({"result": []}), [("X-Total-Count", "0")])
         case "too_many":
             reply = refusal(errors.too_many(fault.detail))
         case "dropped_session":
@@ -89,6 +97,9 @@ def after_work(fault: Fault, reply: Reply) -> Reply:
     match fault.effect:
         case "reply_lost":
             return Reply(reply.status, connection_lost=True)
+        case "broken_body":
+            reply.body, reply.connection_lost = reply.body[: len(reply.body) // 2], True
+            return reply
         case "denied_after_write" if reply.status < 300:
             return refusal(errors.acl("Insert" if reply.status == 201 else "Update"))
         case "status_after_write" if reply.status < 300:
@@ -104,9 +115,16 @@ def after_work(fault: Fault, reply: Reply) -> Reply:
             return reply
 
 
+def beyond_rule(rule: RateRule, now: float) -> Reply:
+    """429 with everything a rate rule says about itself."""
+    reply = refusal(errors.too_many(rule.detail))
+    reply.headers += [*rule.headers(now), ("Retry-After", rule.retry_after(now))]
+    return reply
+
+
 def _failure(fault: Fault) -> Reply:
-    if fault.status == 500 and fault.detail is None:
-        return refusal(errors.cancelled())
+    if fault.detail is None and fault.status in _WORDS:
+        return refusal(_WORDS[fault.status]())
     return refusal(Refusal(fault.status, fault.detail or "Service Unavailable"))
 
 
