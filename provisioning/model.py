@@ -81,6 +81,8 @@ class AssignmentPage(Struct, frozen=True):
 
 
 class AppRole(Struct, frozen=True):
+    """`enabled` is true for a role that users and groups can be assigned to; others are for applications."""
+
     id: str
     value: str | None
     display_name: str
@@ -301,7 +303,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     `awaits` maps a column to the source id that it refers to, for objects that this same plan creates: the reference
     is added when they exist. `grants` is the object's scope after the change, `manager` its manager's source id.
     `redacted` names the columns whose values may stand in no log, `secrets` those of their values that are not sent:
-    keys that were searched for.
+    keys that were searched for, names of records that were not found.
     """
 
     object: str

@@ -349,3 +349,74 @@ def test_an_object_that_the_mapping_ignores_is_not_provisioned(world):
     hire(world, "marvin", employeeType="robot")
     world.cycle()
     assert (account(world, "ada") is not None, account(world, "marvin")) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "failed"),
+    [
+        ('IIF([IsSoftDeleted]="True","0",IIF([accountEnabled]="False","0","1"))', DISABLED, set()),
+        ('IIF([employeeType]="always","1",IIF([IsSoftDeleted]="True","0","1"))', DISABLED, set()),
+        ('IIF([employeeType]="","1",IIF([IsSoftDeleted]="True","0","1"))', ACTIVE, {"ExpressionEvaluationFailed"}),
+    ],
+)
+def test_somebody_who_is_deleted_is_disabled_or_told_whatever_else_the_mapping_reads(world, source, expected, failed):
+    map_user(world, "active", source)
+    ada = hire(world, "ada", employeeType="staff")
+    world.cycle()
+    world.directory.delete_user(ada)
+    world.cycle()
+    assert (state(world, "ada"), errors(world)) == (expected, failed)
+
+
+def test_an_account_that_follows_account_enabled_is_disabled_with_it(world):
+    map_user(world, "active", "accountEnabled")
+    ada = hire(world, "ada")
+    world.cycle()
+    world.directory.update_user(ada, accountEnabled=False)
+    world.cycle()
+    assert state(world, "ada") == DISABLED
+
+
+def test_an_adopted_account_keeps_its_value_where_that_is_one_of_the_candidates(world):
+    unique_names(world)
+    map_user(world, "user_name", NICKNAMES)
+    existing(world, user_name="ada.old", employee_number="7", active="false")
+    now = existing(world, user_name="ada", employee_number="7", active="true")
+    hire(world, "ada0", employeeId="7", mailNickname="ada")
+    world.cycle()
+    assert world.instance.get("sys_user", now)["user_name"] == "ada"
+
+
+def test_a_run_on_demand_takes_no_value_that_a_running_cycle_has_chosen(world):
+    map_user(world, "title", NICKNAMES, flow_type="ObjectAddOnly")
+    hire(world, "ada0", mailNickname="ada")
+    engine = world.engine()
+    progress = world.run(engine.begin_cycle())
+    while not progress.phase.startswith("act"):
+        for number in range(len(progress.steps)):
+            world.run(engine.run_step(progress, number))
+        progress = world.run(engine.advance())
+    hire(world, "ada1", mailNickname="ada")
+    world.run(provision_on_demand(world.engine(), f"ada1@{DOMAIN}", write=True))
+    world.run(engine.end_lease_of_the_dead())
+    world.cycle()
+    assert {account(world, "ada0")["title"], account(world, "ada1")["title"]} == {"ada", "ada2"}
+
+
+def test_the_redacted_name_of_a_record_that_does_not_exist_is_not_told(world):
+    map_user(world, "department", "Redact([department])")
+    hire(world, "ada", department=SECRET)
+    world.cycle()
+    answer = world.run(provision_on_demand(world.engine(dry_run=True), f"ada@{DOMAIN}", write=False))
+    assert SECRET not in json.dumps([world.journal(), answer.entries])
+
+
+def test_a_redacted_key_of_lower_precedence_names_nobody_who_is_gone(world):
+    map_user(world, "user_name", "onPremisesSamAccountName", matching_priority=1)
+    map_user(world, "employee_number", "Redact([employeeId])", matching_priority=2)
+    existing(world, user_name="ada", employee_number=SECRET)
+    ada = hire(world, "ada", employeeId=SECRET)
+    world.cycle()
+    world.directory.delete_user(ada)
+    answer = world.run(provision_on_demand(world.engine(dry_run=True), ada, write=False))
+    assert SECRET not in json.dumps([world.journal(), answer.entries])

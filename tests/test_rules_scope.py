@@ -131,7 +131,7 @@ def mapping(filters: ScopeFilter) -> ObjectMapping:
 
 def test_who_does_not_pass_an_input_filter_is_dropped_before_anything_is_decided():
     filters = scope(inputs=([clause("department", "EQUALS", "Sales")],))
-    dropped = assessed(mapping(filters), person(department="Legal"), ())
+    dropped = assessed(mapping(filters), person(department="Legal"), (ROLE,))
     assert dropped.dropped == "input 1 department EQUALS Sales"
     assert (dropped.desired, dict(dropped.leaving.values)) == (None, {})
     assert assessed(mapping(filters), person(department="Sales"), (ROLE,)).desired is not None

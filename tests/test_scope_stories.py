@@ -397,6 +397,82 @@ def test_on_demand_finds_the_grant_that_comes_through_a_nested_group(nested):
     assert (account(nested, "bob")["title"], state(nested, "bob")) == ("Chief", ACTIVE)
 
 
+@pytest.mark.parametrize("how", ["unassigned", "deleted", "default access"])
+def test_when_the_outer_group_gives_no_access_any_more_nobody_keeps_it_through_the_inner_one(nested, how):
+    hire(nested, "colleague")
+    ada, bob = hire(nested, "ada", assigned=False), hire(nested, "bob", assigned=False)
+    dee = hire(nested, "dee")
+    inner = group_of(nested, "Inner", bob, dee, assigned=False)
+    outer = group_of(nested, "Outer", ada, inner)
+    nested.cycle()
+    nested.directory.unassign_principal(dee)
+    match how:
+        case "unassigned":
+            nested.directory.unassign_principal(outer)
+        case "deleted":
+            nested.directory.delete_group(outer)
+        case _:
+            nested.directory.unassign_principal(outer)
+            nested.directory.assign(outer, DEFAULT_ACCESS)
+    for _ in range(2):
+        nested.cycle()
+    assert [state(nested, name) for name in ("ada", "bob", "dee", "colleague")] == [DISABLED] * 3 + [ACTIVE]
+
+
+def test_a_role_for_applications_does_not_change_what_default_access_is_worth(world):
+    world.directory.set_app_roles({})
+    bob = hire(world, "bob", assigned=False)
+    world.directory.assign(bob, DEFAULT_ACCESS)
+    world.cycle()
+    world.directory.set_app_roles({ITIL: "daemon"}, members="Application")
+    world.restart()
+    assert world.cycle().kind == "incremental"
+    assert state(world, "bob") == ACTIVE
+
+
+@pytest.mark.parametrize("how", ["disabled", "unassigned", "unassigned and changed", "deleted"])
+@pytest.mark.usefixtures("colleague")
+def test_an_input_filter_keeps_no_leaver_in(world, how):
+    ada = hire(world, "ada", department="Sales")
+    world.cycle()
+    with_user_filter(world, inputs=([clause("department", "EQUALS", "Sales")],))
+    world.directory.update_user(ada, department="Legal")
+    world.cycle()
+    assert state(world, "ada") == ACTIVE
+    if how == "disabled":
+        world.directory.update_user(ada, accountEnabled=False)
+    elif how == "deleted":
+        world.directory.delete_user(ada)
+    else:
+        world.directory.unassign_principal(ada)
+        world.directory.update_user(ada, **({"city": "Oslo"} if "changed" in how else {}))
+    world.cycle()
+    assert state(world, "ada") == DISABLED
+
+
+@pytest.mark.parametrize("flows", [frozenset(), frozenset({"Add"})])
+def test_no_membership_is_written_while_groups_may_not_be_updated(world, flows):
+    ada, bob = hire(world, "ada"), hire(world, "bob")
+    group = group_of(world, "Sales", ada)
+    world.cycle()
+    configure(world, replace(world.schema, group=replace(world.schema.group, flow_types=flows)))
+    world.directory.remove_member(group, ada)
+    world.directory.add_member(group, bob)
+    world.cycle()
+    assert world.members("Sales") == {f"ada@{DOMAIN}"}
+
+
+def test_a_group_that_joins_the_group_of_a_condition_is_noticed_in_scope_all(tmp_path):
+    with small_world(tmp_path, everyone=True) as world:
+        licensed, sales = group_of(world, "Licensed", assigned=False), group_of(world, "Sales", assigned=False)
+        with_group_filter(world, [clause("memberOf", "EQUALS", licensed)])
+        world.cycle()
+        assert world.instance.find("sys_user_group", name="Sales") == []
+        world.directory.add_member(licensed, sales)
+        world.cycle()
+        assert len(world.instance.find("sys_user_group", name="Sales")) == 1
+
+
 # --- In words -------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from provisioning.cli.summary import Counts, Summary, counts_of
-from provisioning.engine.engine import CYCLE_PLAN, Engine
+from provisioning.engine.engine import Engine
+from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import Progress
 from provisioning.engine.tally import kind_of, tense
 from provisioning.errors import ConfigError
@@ -84,7 +85,7 @@ def as_json(decision: Decision, *, held: bool) -> dict[str, Any]:
     if decision.awaits:
         document["awaits"] = decision.awaits
     if decision.missing:
-        document["missing"] = [{"attribute": m.attribute, "wanted": m.wanted} for m in decision.missing]
+        document["missing"] = [{"attribute": m.attribute, "wanted": mask(m.wanted)} for m in decision.missing]
     if decision.warnings:
         document["warnings"] = masked(decision.warnings, mask)
     return document

@@ -121,7 +121,7 @@ async def _dependent(work: Work, changes: Sequence[MembersChanged]) -> list[Pend
     objects: set[tuple[ObjectType, str]] = {*(("user", user) for user in users), *(("group", one) for one in groups)}
     links = await work.context.links.load(objects)
     everyone = work.context.job.policy.everyone
-    keys = [_key(*obj) for obj, known in links.items() if known.etag or (everyone and obj[0] == "user")]
+    keys = [_key(*obj) for obj, known in links.items() if known.etag or everyone]
     return [Pending(key, home_lane(key), refresh=True) for key in sorted(keys)]
 
 

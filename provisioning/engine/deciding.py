@@ -93,7 +93,7 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     if not rows:
         return []
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
-    mapped = work.context.job.schema.group.members
+    mapped = work.context.job.schema.group.writes_members
     decisions = [decide_membership(each, mapped=mapped) for each in seen]
     at = work.context.now()
     pendings = [
@@ -141,6 +141,7 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
         gave = everyone or any(entitles(grant, default_access=default_access) for grant in link.grants)
         returns = in_scope(decision.scope) and not link.enabled and bool(link.sys_id or link.grants)
         if not confers(decision.scope):
+            await work.context.nesting.forget(link.id)
             await _withdraw(work, link.id)
         elif pending.expand or not gave or returns or _has_other_roles(work, decision, link):
             entering.append(link)

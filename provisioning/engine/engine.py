@@ -25,6 +25,7 @@ from provisioning.engine.cycle import advance, begin
 from provisioning.engine.deciding import decide_range
 from provisioning.engine.jobs import Approval, JobState
 from provisioning.engine.managed import add_managed, count_managed
+from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
     Act,
     CompareAssignments,
@@ -60,7 +61,6 @@ from provisioning.rules.summary import Origin
 
 logger = logging.getLogger(__name__)
 
-CYCLE_PLAN = "cycle"
 APPROVAL_SECONDS = 24 * 3600.0
 
 

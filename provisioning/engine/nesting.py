@@ -78,6 +78,13 @@ class Nesting:
             writes += [(self._tree(root), Delete(group)), (self._above(), Delete(f"{group}|{root}"))]
         await commit_each(self._store, NESTED, writes)
 
+    async def forget(self, root: str) -> None:
+        """For a group that gives no access any more: what is within it gives none either."""
+        writes: list[tuple[str, Operation]] = []
+        for group in await self.within(root):
+            writes += [(self._tree(root), Delete(group)), (self._above(), Delete(f"{group}|{root}"))]
+        await commit_each(self._store, NESTED, writes)
+
     async def within(self, root: str) -> set[str]:
         """The groups that were last seen within an assigned group."""
         return {row.key for row in await self._store.scan(NESTED, self._tree(root), limit=PAGE)}

@@ -18,13 +18,13 @@ from provisioning.engine.plan import Plan
 from provisioning.engine.source_facts import facts_of
 from provisioning.engine.unique import choose_unique
 from provisioning.errors import ObjectError
-from provisioning.model import Assignment, ObjectType, Pending, Record, SourceObject, user_key
+from provisioning.model import Assignment, ObjectType, Pending, Record, SourceObject, group_key, user_key
 from provisioning.rules.assessment import Assessment, assess, assess_gone
 from provisioning.rules.attributes import Facts
 from provisioning.rules.decide import Person, Seen
 from provisioning.rules.mapping import Columns, Desired, Key
-from provisioning.rules.matching import resembling
-from provisioning.rules.scope import DEFAULT_GRANT, entitles, unfiltered_checks
+from provisioning.rules.matching import choose_match, resembling
+from provisioning.rules.scope import DEFAULT_GRANT, confers, entitles, unfiltered_checks
 from provisioning.schema import ObjectMapping
 
 ACCOUNT_STATE = ("active", "locked_out")
@@ -90,7 +90,7 @@ async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kin
     columns = (await context.target.dictionary())[mapping.table]
     links = await context.links.load([identity(pending.object) for pending in pendings])
     drafts = [_draft(pending, links[identity(pending.object)]) for pending in pendings]
-    await _confirm_losses(context, drafts, kind)
+    await _confirm_losses(context, plan, drafts, kind)
     default_access = await context.default_access()
     for draft in drafts:
         draft.entitled = context.job.policy.everyone or _is_entitled(draft.grants, default_access=default_access)
@@ -110,7 +110,7 @@ def _draft(pending: Pending, known: Known) -> Draft:
     return Draft(pending, known, grants, gone=pending.gone)
 
 
-async def _confirm_losses(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
+async def _confirm_losses(context: Context, plan: Plan, drafts: Sequence[Draft], kind: ObjectType) -> None:
     """A lost grant, and an absence from a list, are only candidates until the object's own assignments were read.
 
     What that read contradicts is looked at again in the next cycle: Graph's replicas may lag behind each other.
@@ -127,13 +127,37 @@ async def _confirm_losses(context: Context, drafts: Sequence[Draft], kind: Objec
     vanished = [d for d in suspects if answers.get(d.id) is None]
     await _tell_gone(context, vanished, kind)
     present = [d for d in suspects if d.gone is None]
-    nested = await context.nesting.groups_of([d.id for d in present]) if kind == "user" else {}
+    nested = await _nested(context, plan, [d.id for d in present], default_access=default_access, kind=kind)
     for draft in present:
         found = grants_of(kind, answers.get(draft.id) or (), default_access=default_access)
         found |= {f"group:{group}" for group in nested.get(draft.id, ())}
         lost = not _is_entitled(draft.grants, default_access=default_access)
         draft.recheck = lost and _is_entitled(found, default_access=default_access)
         draft.grants = found
+
+
+async def _nested(
+    context: Context, plan: Plan, users: Collection[str], *, default_access: bool, kind: ObjectType
+) -> dict[str, set[str]]:
+    """The groups that users belong to through groups within, as far as those groups give access themselves: a tree that
+    is remembered is never a grant.
+    """
+    found = await context.nesting.groups_of(users) if kind == "user" else {}
+    roots = {root for some in found.values() for root in some}
+    if not roots:
+        return {}
+    decided = await plan.decisions([group_key(root) for root in roots])
+    links = await context.links.load([("group", root) for root in roots])
+    giving = {
+        root
+        for root in roots
+        if (
+            confers(decided[group_key(root)].scope)
+            if group_key(root) in decided
+            else _is_entitled(links["group", root].link.grants, default_access=default_access)
+        )
+    }
+    return {user: some & giving for user, some in found.items()}
 
 
 def _lost_access(draft: Draft, *, default_access: bool) -> bool:
@@ -231,7 +255,11 @@ async def _assess(context: Context, plan: Plan, drafts: Sequence[Draft], kind: O
             active = Facts(SourceObject(kind, draft.id, {}))
             checks = unfiltered_checks(active, draft.grants, everyone=everyone, default_access=default_access)
             gone = assess_gone(mapper, draft.grants, now, everyone=everyone, default_access=default_access)
-            draft.assessment = Assessment(checks, leaving=gone.leaving, error=None if draft.entitled else gone.error)
+            draft.assessment = Assessment(
+                checks,
+                leaving=gone.leaving,
+                error=None if draft.entitled or not draft.known.link.sys_id else gone.error,
+            )
 
 
 def _searchable(context: Context, assessment: Assessment) -> Assessment:
@@ -332,9 +360,10 @@ async def _choose_unique(context: Context, plan: Plan, drafts: Sequence[Draft], 
     wanted: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
     own: dict[str, Record] = {}
     for draft in drafts:
-        desired, record = draft.desired, draft.own or (draft.hits[0] if len(draft.hits) == 1 else None)
-        if desired is None:
+        desired = draft.desired
+        if desired is None or not desired.unique:
             continue
+        record = draft.own or _found(draft, desired, mapping)
         unique = desired.unique if record is None else desired.for_update(record).unique
         for column, candidates in unique.items():
             wanted[column][draft.id] = candidates
@@ -344,6 +373,15 @@ async def _choose_unique(context: Context, plan: Plan, drafts: Sequence[Draft], 
     for column, offered in wanted.items():
         for source_id, value in (await choose_unique(context, plan, mapping, column, offered, own)).items():
             by_id[source_id].chosen[column] = value
+
+
+def _found(draft: Draft, desired: Desired, mapping: ObjectMapping) -> Record | None:
+    """The record that deciding will take for the object's own; where it takes none, it writes nothing either."""
+    try:
+        chosen = choose_match(desired.keys[max(draft.searched, 1) - 1], draft.hits, mapping.preferred)
+    except ObjectError:
+        return None
+    return chosen.record if chosen is not None else None
 
 
 def _seen(context: Context, draft: Draft, kind: ObjectType) -> Seen:

@@ -22,6 +22,7 @@ from provisioning.model import Decision, Lane, Pending
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 TABLE = "plan"
+CYCLE_PLAN = "cycle"
 OBJECTS_AT_ONCE = 50  # an object may move between lanes, which takes two of a transaction's 100 rows
 TRIES = 10
 

@@ -4,17 +4,20 @@ chosen value is reserved in the state, so that two steps that decide side by sid
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from provisioning.engine.context import Context
 from provisioning.engine.keys import digest
 from provisioning.engine.links import KEY
-from provisioning.engine.plan import Plan
+from provisioning.engine.plan import CYCLE_PLAN, Plan
 from provisioning.errors import RowConflict
 from provisioning.model import ObjectType, Record, group_key, user_key
 from provisioning.rows import Insert, Operation, Replace
 from provisioning.rules.comparison import loose
 from provisioning.schema import ObjectMapping
+
+FRESH = 900.0
+"""Seconds for which a reservation holds whatever became of its holder."""
 
 
 async def choose_unique(
@@ -46,18 +49,21 @@ async def choose_unique(
 
 
 async def _reserve(context: Context, plan: Plan, kind: ObjectType, column: str, value: str, source_id: str) -> bool:
-    """Whether the value is now this object's. A reservation is given up by a holder that is neither in the plan nor
-    has written the value.
+    """Whether the value is now this object's. An old reservation is given up by a holder that is neither in a plan
+    nor has written the value.
     """
     partition = f"{context.job.id}|unique|{kind}"
     key = digest(column, loose(value))[:40]
-    data = {"id": source_id, "column": column}
+    now = context.now()
+    data = {"id": source_id, "column": column, "at": now}
     while True:
         row = await context.store.get(KEY, partition, key)
         if row is not None and row.data["id"] == source_id:
             return True
-        if row is not None and await _holds(context, plan, kind, str(row.data["id"]), column, value):
-            return False
+        if row is not None:
+            fresh = now - float(row.data["at"]) < FRESH  # another run, with a plan of its own, may be about to write it
+            if fresh or await _holds(context, plan, kind, str(row.data["id"]), column, value):
+                return False
         operation: Operation = Insert(key, data) if row is None else Replace(key, data, row.etag)
         try:
             await context.store.commit(KEY, partition, [operation])
@@ -70,8 +76,5 @@ async def _holds(context: Context, plan: Plan, kind: ObjectType, holder: str, co
     link = (await context.links.load([(kind, holder)]))[kind, holder].link
     if loose(link.written.get(column, "")) == loose(value) or link.intended:
         return True
-    return bool(await plan.pending(_keys(kind, [holder])))
-
-
-def _keys(kind: ObjectType, ids: Collection[str]) -> list[str]:
-    return [user_key(each) if kind == "user" else group_key(each) for each in ids]
+    key = user_key(holder) if kind == "user" else group_key(holder)
+    return bool(await plan.pending([key]) or await context.plan(CYCLE_PLAN).pending([key]))

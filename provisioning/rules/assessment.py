@@ -33,7 +33,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """`desired` is what an object in scope should have, `leaving` what is left of one that is out of it. `error` says
-    why neither could be told. `dropped` names the input filter that the object did not pass: it is left as it is.
+    why neither could be told. `dropped` names the input filter that an object with access did not pass: it is left as
+    it is. Who is disabled or has no access is out of scope all the same.
     """
 
     checks: tuple[ScopeCheck, ...] = ()
@@ -50,7 +51,11 @@ def assess(
     scope = mapper.mapping.scope
     checks = unfiltered_checks(facts, grants, everyone=everyone, default_access=default_access)
     try:
-        if scope.input_groups and (failed := failed_filters(scope.input_groups, facts)) is not None:
+        if (
+            in_scope(checks)
+            and scope.input_groups
+            and (failed := failed_filters(scope.input_groups, facts)) is not None
+        ):
             return Assessment(checks, dropped=failed)
         if in_scope(checks) and scope.groups:
             checks = scope_checks(facts, grants, scope, everyone=everyone, default_access=default_access)

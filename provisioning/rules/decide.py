@@ -95,7 +95,8 @@ def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
         secrets=_secrets(seen, mapping),
     )
     try:
-        if assessment.error is not None:
+        nothing_to_leave = not in_scope(assessment.checks) and seen.own is None
+        if assessment.error is not None and not nothing_to_leave:
             raise assessment.error
         if assessment.dropped is not None:
             text = f"dropped before scoping by the input filter {assessment.dropped}; the record is left as it is"
@@ -126,12 +127,16 @@ def _manager(seen: Seen) -> str | None:
 
 def _secrets(seen: Seen, mapping: ObjectMapping) -> dict[str, str]:
     """The redacted ones among the object's keys, which a log would name without sending them."""
-    desired = seen.assessment.desired
-    keys = {name: value for key in desired.keys for name, value in key.parts} if desired is not None else {}
-    first = mapping.matching[0][0].target
-    if seen.link.match_value:
-        keys.setdefault(first, seen.link.match_value)
-    return {name: value for name, value in keys.items() if name in mapping.redacted}
+    desired, redacted = seen.assessment.desired, mapping.redacted
+    keys = desired.keys if desired is not None else ()
+    secrets = {name: value for key in keys for name, value in key.parts if name in redacted}
+    if desired is not None:
+        for name in redacted & desired.references.keys():
+            secrets |= {f"{name} {n}": each.value for n, each in enumerate(desired.references[name])}
+    if any(each.target in redacted for key in mapping.matching for each in key):
+        known = (seen.link.match_value or "", *seen.link.other_keys)
+        secrets |= {f"key {n}": text for n, text in enumerate(known) if text}
+    return secrets
 
 
 def _present(seen: Seen) -> Match:

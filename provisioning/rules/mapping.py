@@ -172,15 +172,16 @@ class Mapper:
     def on_leaving(self, facts: Facts | None, now: datetime) -> Leaving:
         """What is written to the record of an object that goes out of scope: the mappings that read IsSoftDeleted.
 
-        Of an object that is gone (`facts` is None) nothing else is known, so only mappings that read nothing else
-        are evaluated. Raises `ObjectError` when it cannot be told whether the account stays active; any other column
-        that fails is left alone, with a warning: a leaver is not kept in by it.
+        Of an object that is gone (`facts` is None) nothing else is known, so only mappings that read nothing else are
+        evaluated, and `active`, which has to come out as false. Raises `ObjectError` when it cannot be told whether the
+        account stays active; any other column that fails is left alone, with a warning: a leaver is not kept in by it.
         """
         values: dict[str, str] = {}
         warnings: list[str] = []
         for rule in self._rules:
-            reads = rule.attribute.attributes
-            if IS_SOFT_DELETED not in reads or rule.column.reference is not None or (facts is None and len(reads) > 1):
+            reads, decides = rule.attribute.attributes, rule.attribute.target == ACTIVE
+            unknown = facts is None and len(reads) > 1
+            if rule.column.reference is not None or (not decides and (IS_SOFT_DELETED not in reads or unknown)):
                 continue
             try:
                 value = rule.read(GONE if facts is None else facts, now)
@@ -191,6 +192,15 @@ class Mapper:
                 warnings.append(str(error))
                 continue
             text, limit = ",".join(texts), rule.column.max_length
+            if decides and IS_SOFT_DELETED not in reads:
+                text = text if text == "false" else ""  # the mapping itself, such as accountEnabled, says so
+            elif decides and unknown and text != "false":
+                raise ObjectError(
+                    "ExpressionEvaluationFailed",
+                    f"{ACTIVE} also reads {', '.join(sorted(reads - {IS_SOFT_DELETED}))}, which nobody knows any more "
+                    "of an object that is deleted, and without them it is not false: the account is left as it is",
+                    "let the mapping give false whenever IsSoftDeleted is True; until then deactivate it by hand",
+                )
             if text and limit and len(text) > limit and rule.key:
                 warnings.append(f"{rule.attribute.target} would have {len(text)} characters and holds {limit}")
             elif text:

@@ -66,8 +66,9 @@ def _values(decision: Decision, outcome: WriteOutcome | None) -> list[list[str]]
             found.append(record)
         case Refused() | Unsettled() | None:
             pass
-    found.append(decision.secrets)
-    return [[value for name, value in fields.items() if name in decision.redacted and value] for fields in found]
+    shown_nowhere = [value for value in decision.secrets.values() if value]
+    redacted = [[value for name, value in fields.items() if name in decision.redacted and value] for fields in found]
+    return [*redacted, shown_nowhere]
 
 
 def _pattern(secret: str) -> str:

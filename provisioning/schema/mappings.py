@@ -160,6 +160,11 @@ class ObjectMapping:
     def columns(self) -> tuple[str, ...]:
         return tuple(a.target for a in self.attributes)
 
+    @property
+    def writes_members(self) -> bool:
+        """Whether memberships may be written: they are mapped, and to change them is to update the group."""
+        return self.members and "Update" in self.flow_types
+
     @cached_property
     def redacted(self) -> frozenset[str]:
         """The columns whose values may stand in no log."""

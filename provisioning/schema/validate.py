@@ -33,6 +33,12 @@ def validate(schema: Schema, columns: Mapping[str, Columns]) -> tuple[Finding, .
     for mapping in (schema.user, schema.group):
         if mapping.enabled:
             _validate_object(mapping, f"object mapping of {mapping.type}s to {mapping.table}", columns, schema, report)
+    if schema.user.enabled and not any(each.target == "active" for each in schema.user.soft_delete):
+        report.warning(
+            f"object mapping of users to {schema.user.table}",
+            "no mapping of active reads IsSoftDeleted, so who is unassigned, filtered out or deleted keeps the account",
+            'map active, for example from Switch([IsSoftDeleted], , "False", "1", "True", "0")',
+        )
     return report.findings
 
 

@@ -87,7 +87,7 @@ def service_principal(body: JSON) -> ServicePrincipal:
             id=role["id"],
             value=role.get("value"),
             display_name=role.get("displayName") or "",
-            enabled=role.get("isEnabled", True),
+            enabled=role.get("isEnabled", True) and "User" in (role.get("allowedMemberTypes") or ("User",)),
         )
         for role in body.get("appRoles") or ()
     )

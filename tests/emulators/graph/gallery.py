@@ -24,11 +24,11 @@ def gallery_application(tenant: Tenant, roles: dict[str, str]) -> dict[str, Any]
     }
 
 
-def app_roles(roles: dict[str, str]) -> list[dict[str, Any]]:
-    """The roles that users and groups can be assigned to, by id and name."""
+def app_roles(roles: dict[str, str], members: str = "User") -> list[dict[str, Any]]:
+    """Roles that may be given to users and groups, or to applications, by id and name."""
     return [
         {
-            "allowedMemberTypes": ["User"],
+            "allowedMemberTypes": [members],
             "description": name,
             "displayName": name,
             "id": role_id,

@@ -387,9 +387,9 @@ class Tenant:
         roles = {self.user_role_id: "User", self.msiam_role_id: "msiam_access"}
         self.add_service_principal(id=self.service_principal_id, **gallery_application(self, roles))
 
-    def set_app_roles(self, roles: dict[str, str]) -> None:
+    def set_app_roles(self, roles: dict[str, str], *, members: str = "User") -> None:
         """The application declares these roles, by id and name, and no others; assignments stay as they are."""
-        self.objects[self.service_principal_id].attributes["appRoles"] = app_roles(roles)
+        self.objects[self.service_principal_id].attributes["appRoles"] = app_roles(roles, members)
 
     # Inside
 
