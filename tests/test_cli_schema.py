@@ -248,6 +248,9 @@ def test_check_tells_how_many_people_have_default_access_only(person):
     group = person.served.graph.post("/groups", displayName="New", members=people[:members])["id"]
     for principal in (group, people[0], people[-1]):
         person.served.graph.post("/assignments", principalId=principal, appRoleId=default)
+    other = person.served.graph.post("/users", userPrincipalName="other@contoso.com", displayName="Other")["id"]
+    person.served.graph.post(f"/groups/{group}/members", memberId=other)
+    person.served.graph.post("/assignments", principalId=other)
     assert default_access(person).startswith(f"does not entitle; {members + 1} people are assigned with it only, 1 gr")
     assert default_access(person, DEFAULT_ACCESS="include").startswith("entitles; ")
     assert default_access(person, SCOPE="all") == "not asked for: SCOPE is all"

@@ -8,46 +8,10 @@ import pytest
 from pysnc.query import Query
 from pysnc.record import GlideElement
 
-from tests.emulators.servicenow import Instance, seed_pysnc
-from tests.emulators.servicenow.pysnc_clients import connecting
 from tests.emulators.servicenow.seed import ADMIN_ID, FINANCE_ID, NATASHA_ID
-from tests.emulators.servicenow.serving import serving_https
+from tests.pysnc_world import client, connect, instance, queried, served
 
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    instance = Instance()
-    with serving_https(instance, tmp_path_factory.mktemp("https")) as address:
-        yield instance, address
-
-
-@pytest.fixture(autouse=True)
-def instance(served):
-    instance, _ = served
-    instance.reset()
-    seed_pysnc(instance)
-    return instance
-
-
-@pytest.fixture
-def connect(served):
-    with connecting(served[1]) as connect:
-        yield connect
-
-
-@pytest.fixture
-def client(connect):
-    return connect()
-
-
-def queried(client, table, *conditions, fields=None, limit=None):
-    record = client.GlideRecord(table)
-    record.fields = fields
-    record.limit = limit
-    for condition in conditions:
-        record.add_query(*condition)
-    record.query()
-    return record
+__all__ = ["client", "connect", "instance", "served"]
 
 
 # Finding records

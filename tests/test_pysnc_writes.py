@@ -8,37 +8,12 @@ import pytest
 from pysnc.auth import ServiceNowClientCredentialsFlow, ServiceNowPasswordGrantFlow
 from pysnc.exceptions import AuthenticationException, NotFoundException, RequestException, RoleException
 
-from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, INTEGRATION_USER, Instance, seed_pysnc
-from tests.emulators.servicenow.pysnc_clients import connecting
+from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, INTEGRATION_USER
 from tests.emulators.servicenow.seed import ADMIN_ID, NATASHA_ID
 from tests.emulators.servicenow.seed_pysnc import PROBLEM_ADMIN_ID
-from tests.emulators.servicenow.serving import serving_https
+from tests.pysnc_world import client, connect, instance, served
 
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    instance = Instance()
-    with serving_https(instance, tmp_path_factory.mktemp("https")) as address:
-        yield instance, address
-
-
-@pytest.fixture(autouse=True)
-def instance(served):
-    instance, _ = served
-    instance.reset()
-    seed_pysnc(instance)
-    return instance
-
-
-@pytest.fixture
-def connect(served):
-    with connecting(served[1]) as connect:
-        yield connect
-
-
-@pytest.fixture
-def client(connect):
-    return connect()
+__all__ = ["client", "connect", "instance", "served"]
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ async def _default_access(app: App) -> str:
     trees = await context.nesting.expand(groups) if groups else {}
     people = {one for kind, one in only if kind == "User"}
     people |= {user for tree in trees.values() if tree is not None for user in tree.users}
+    people -= {one for (kind, one), held in roles.items() if kind == "User" and held != {DEFAULT_ACCESS}}
     verdict = "entitles" if await context.default_access() else "does not entitle"
     return f"{verdict}; {len(people):,} people are assigned with it only, {len(groups):,} groups among the assigned"
 

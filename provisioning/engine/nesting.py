@@ -7,7 +7,7 @@ A circle of groups ends where it meets itself. Without the setting, only direct 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 
 from provisioning.engine.keys import AFTER_ALL
@@ -15,7 +15,7 @@ from provisioning.engine.ports import Source, Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import Unavailable
 from provisioning.model import Member
-from provisioning.rows import Delete, Operation, Put
+from provisioning.rows import Delete, Operation, Put, Row
 
 NESTED = "nested"
 PAGE = 1000
@@ -71,23 +71,25 @@ class Nesting:
             pairs = [(parent, group) for group in sorted(dropped) for parent in (root, *sorted(groups))]
             if any((await self._source.are_members(pairs)).values()):
                 raise Unavailable(f"Microsoft Graph lists the members of group {root} without a group that it holds")
-        writes: list[tuple[str, Operation]] = []
-        for group in set(groups) - known:
-            writes += [(self._tree(root), Put(group, {})), (self._above(), Put(f"{group}|{root}", {}))]
-        for group in dropped:
-            writes += [(self._tree(root), Delete(group)), (self._above(), Delete(f"{group}|{root}"))]
-        await commit_each(self._store, NESTED, writes)
+        await self._change(root, added=set(groups) - known, removed=dropped)
 
     async def forget(self, root: str) -> None:
         """For a group that gives no access any more: what is within it gives none either."""
+        if self.enabled:
+            await self._change(root, added=(), removed=await self.within(root))
+
+    async def _change(self, root: str, *, added: Collection[str], removed: Collection[str]) -> None:
+        """Both ways to find them: the groups within a group, and the groups that a group is within."""
         writes: list[tuple[str, Operation]] = []
-        for group in await self.within(root):
+        for group in added:
+            writes += [(self._tree(root), Put(group, {})), (self._above(), Put(f"{group}|{root}", {}))]
+        for group in removed:
             writes += [(self._tree(root), Delete(group)), (self._above(), Delete(f"{group}|{root}"))]
         await commit_each(self._store, NESTED, writes)
 
     async def within(self, root: str) -> set[str]:
         """The groups that were last seen within an assigned group."""
-        return {row.key for row in await self._store.scan(NESTED, self._tree(root), limit=PAGE)}
+        return {row.key async for row in self._rows(self._tree(root))}
 
     async def roots_of(self, groups: Collection[str]) -> dict[str, set[str]]:
         """The assigned groups that each of these groups is within; groups that are within none are absent."""
@@ -95,9 +97,9 @@ class Nesting:
         if self.enabled:
             for group in groups:
                 first, last = f"{group}|", f"{group}|{AFTER_ALL}"
-                rows = await self._store.scan(NESTED, self._above(), after=first, before=last, limit=PAGE)
-                if rows:
-                    found[group] = {row.key.partition("|")[2] for row in rows}
+                roots = {row.key.partition("|")[2] async for row in self._rows(self._above(), first, last)}
+                if roots:
+                    found[group] = roots
         return found
 
     async def hold(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], bool]:
@@ -134,12 +136,13 @@ class Nesting:
         return found
 
     async def _roots(self) -> set[str]:
-        roots: set[str] = set()
-        after = ""
-        while rows := await self._store.scan(NESTED, self._above(), after=after, limit=PAGE):
-            roots |= {row.key.partition("|")[2] for row in rows}
+        return {row.key.partition("|")[2] async for row in self._rows(self._above())}
+
+    async def _rows(self, partition: str, after: str = "", before: str | None = None) -> AsyncIterator[Row]:
+        while rows := await self._store.scan(NESTED, partition, after=after, before=before, limit=PAGE):
+            for row in rows:
+                yield row
             after = rows[-1].key
-        return roots
 
     def _tree(self, root: str) -> str:
         return f"{self._job}|in|{root}"

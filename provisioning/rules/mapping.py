@@ -16,14 +16,12 @@ from provisioning.model import Column, SourceObject
 from provisioning.rules.attributes import MANAGER, Facts, reader
 from provisioning.rules.columns import FORMED, column_texts
 from provisioning.schema.mappings import AttributeMapping, ObjectMapping
-from provisioning.schema.names import IS_SOFT_DELETED
+from provisioning.schema.names import IS_SOFT_DELETED, OBJECT_FILTER
 
 Columns = Mapping[str, Column]
 
 USER_TABLE = "sys_user"
 ACTIVE = "active"
-OBJECT_FILTER = "objectFilter"
-"""The pseudo target of Microsoft's `IgnoreObjectFlow`: no column; its result only says whether to skip the object."""
 
 
 @dataclass(frozen=True, slots=True)

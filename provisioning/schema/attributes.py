@@ -20,7 +20,7 @@ from provisioning.schema.document import Entry, shown
 from provisioning.schema.enums import FLOW_BEHAVIORS, FLOW_TYPES
 from provisioning.schema.findings import Report
 from provisioning.schema.mappings import AttributeMapping, FlowType
-from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, ROLES
+from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, OBJECT_FILTER, ROLES
 from provisioning.schema.source_names import check_name
 from provisioning.schema.sources import read_source
 
@@ -30,8 +30,6 @@ KNOWN = (
 )  # fmt: skip
 ANCHOR = "sys_id"
 MEMBERS = "members"
-OBJECT_FILTER = "objectFilter"
-"""The pseudo target of Microsoft's IgnoreObjectFlow; no column."""
 COLUMN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 CHANGING = frozenset({"Guid", "Now", "RandomString"})
 """Functions whose result is another one at each evaluation."""

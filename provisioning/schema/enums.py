@@ -11,7 +11,6 @@ SOURCE_TYPES = ("Attribute", "Constant", "Function")
 FLOW_TYPES = ("Always", "ObjectAddOnly", "MultiValueAddOnly", "ValueAddOnly", "AttributeAddOnly")
 FLOW_BEHAVIORS = ("FlowWhenChanged", "FlowAlways")
 MUTABILITIES = ("ReadWrite", "ReadOnly", "Immutable", "WriteOnly")
-ATTRIBUTE_TYPES = ("String", "Integer", "Reference", "Binary", "Boolean", "DateTime")
 OBJECT_MAPPING_METADATA = (
     "EscrowBehavior", "DisableMonitoringForChanges", "OriginalJoiningProperty", "Disposition", "IsCustomerDefined",
     "ExcludeFromReporting", "Unsynchronized",

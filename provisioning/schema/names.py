@@ -12,6 +12,8 @@ MEMBER_OF = "memberOf"
 """Of the groups that a filter names, those that the object is a direct member of."""
 ORIGINAL_NAME = "originalUserPrincipalName"
 """Entra's name for a guest's whole user principal name; `userPrincipalName` means the one they have at home."""
+OBJECT_FILTER = "objectFilter"
+"""The pseudo target of Microsoft's `IgnoreObjectFlow`: no column; its result only says whether to skip the object."""
 
 COMPUTED = frozenset({IS_SOFT_DELETED, ROLES, MEMBER_OF})
 GRAPH_PATHS = {

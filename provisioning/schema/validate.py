@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from provisioning.expressions import read_date
 from provisioning.model import Column
-from provisioning.schema.attributes import OBJECT_FILTER
 from provisioning.schema.findings import Finding, Report
 from provisioning.schema.mappings import AttributeMapping, ObjectMapping, Schema
+from provisioning.schema.names import OBJECT_FILTER
 
 Columns = Mapping[str, Column]
 

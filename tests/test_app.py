@@ -1,0 +1,79 @@
+"""The composition root: what the settings say arrives in the job, and a schema that cannot be used opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from provisioning.app import open_app
+from provisioning.config import Settings
+from provisioning.engine.context import Job
+from provisioning.errors import ConfigError
+from provisioning.schema import default_schema, dump
+from tests.test_config import GOOD
+
+
+def opened(tmp_path, document=None, **settings: str) -> Job:
+    """The job of an app that was opened and closed again; nothing is sent for that."""
+
+    async def job() -> Job:
+        loaded = Settings.load({**GOOD, "STATE": f"sqlite:{tmp_path / 'state.db'}", **settings})
+        app = await open_app(loaded, document=document)
+        try:
+            return app.engine.context.job
+        finally:
+            await app.close()
+
+    return asyncio.run(job())
+
+
+def test_by_default_a_job_does_as_entra_does(tmp_path):
+    policy = opened(tmp_path).policy
+    assert (policy.everyone, policy.hard_delete, policy.default_access, policy.nested_groups) == (
+        False,
+        "disable",
+        "auto",
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name", "expected"),
+    [
+        ("SCOPE", "all", "everyone", True),
+        ("HARD_DELETE", "delete", "hard_delete", "delete"),
+        ("DEFAULT_ACCESS", "exclude", "default_access", "exclude"),
+        ("NESTED_GROUPS", "expand", "nested_groups", True),
+    ],
+)
+def test_a_setting_changes_the_jobs_policy(tmp_path, setting, value, name, expected):
+    assert getattr(opened(tmp_path, **{setting: value}).policy, name) == expected
+
+
+def with_expression(expression: str) -> dict:
+    document = json.loads(json.dumps(dump(default_schema())))
+    users = document["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"]
+    title = next(each for each in users if each["targetAttributeName"] == "title")
+    title["source"] = {"type": "Function", "expression": expression}
+    return document
+
+
+def test_compatibility_with_entra_refuses_what_entra_refuses(tmp_path):
+    document = with_expression('switch([jobTitle], "none", "a", "b")')
+    assert opened(tmp_path, document).schema.user.reads
+    with pytest.raises(ConfigError, match="switch"):
+        opened(tmp_path, document, COMPATIBILITY="entra")
+
+
+def test_each_rule_that_decides_about_people_evaluates_them_again_when_it_changes(tmp_path):
+    base = opened(tmp_path).configuration
+    changed = [
+        opened(tmp_path, COMPATIBILITY="entra"),
+        opened(tmp_path, NESTED_GROUPS="expand"),
+        opened(tmp_path, DEFAULT_ACCESS="include"),
+        opened(tmp_path, SCOPE="all"),
+        opened(tmp_path, with_expression("[department]")),
+    ]
+    assert len({base, *(job.configuration for job in changed)}) == len(changed) + 1
