@@ -181,8 +181,9 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         )
         opened.push_async_callback(source.aclose)
         target = _CountingTarget(
-            ServiceNowSession(settings.instance_url, _login(settings), dry_run=dry_run, transport=servicenow),
-            slots=settings.slots,
+            ServiceNowSession(
+                settings.instance_url, _login(settings), slots=settings.slots, dry_run=dry_run, transport=servicenow
+            )
         )
         opened.push_async_callback(target.aclose)
         engine = Engine(

@@ -62,9 +62,11 @@ class World:
         self.session = self.another_session(auth, dry_run=dry_run)
         self.target = ServiceNowTarget(self.session)
 
-    def another_session(self, auth: httpx.Auth | None = None, *, dry_run: bool = False) -> ServiceNowSession:
+    def another_session(
+        self, auth: httpx.Auth | None = None, *, slots: int = 2, dry_run: bool = False
+    ) -> ServiceNowSession:
         auth = auth or credentials("oauth-client-credentials", client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
-        return ServiceNowSession("contoso", auth, dry_run=dry_run, transport=self.wire, sleep=self._note)
+        return ServiceNowSession("contoso", auth, slots=slots, dry_run=dry_run, transport=self.wire, sleep=self._note)
 
     async def _note(self, seconds: float) -> None:
         self.waits.append(seconds)

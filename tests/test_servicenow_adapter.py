@@ -279,7 +279,7 @@ def test_where_the_dictionary_is_closed_the_form_metadata_tells_the_columns(worl
 
 def test_no_more_calls_run_at_once_than_there_are_slots(world):
     world.instance.capacity.set_times(request=0.002)
-    target = ServiceNowTarget(world.session, slots=3)
+    target = ServiceNowTarget(world.another_session(slots=3))
     names = [f"somebody.number{n:05}@contoso.example" for n in range(20_000)]
 
     async def both():
@@ -290,10 +290,7 @@ def test_no_more_calls_run_at_once_than_there_are_slots(world):
     assert world.instance.capacity.peak_busy == 3
 
 
-def test_a_long_pause_goes_up_at_once_and_a_short_one_is_waited_for(world):
-    world.instance.faults.add("POST batch", "too_many", retry_after="7")
-    assert "admin" in world.find("sys_user", "user_name", ["admin"])
-    assert world.waits == [7.0]
+def test_a_long_pause_goes_up_at_once(world):
     world.instance.faults.add("POST batch", "too_many", retry_after="1800")
     with pytest.raises(Throttled) as raised:
         world.find("sys_user", "user_name", ["admin"])

@@ -152,7 +152,7 @@ def test_wrong_credentials_are_told_without_the_secret_and_not_tried_on_and_on(r
     world = World(runner)
     wrong = {**logins(world)[kind]}
     wrong[list(wrong)[-1]] = SECRET
-    target = ServiceNowTarget(world.another_session(credentials(kind, **wrong)), slots=4)
+    target = ServiceNowTarget(world.another_session(credentials(kind, **wrong), slots=4))
 
     async def many():
         reads = [target.read("sys_user", ["a" * 32], []) for _ in range(8)]
@@ -171,7 +171,7 @@ def test_wrong_credentials_are_told_without_the_secret_and_not_tried_on_and_on(r
 def test_a_password_that_changes_while_we_work_is_not_tried_until_the_account_locks(runner):
     world = World(runner)
     login = credentials("basic", username="admin", password="admin")
-    target = ServiceNowTarget(world.another_session(login), slots=2)
+    target = ServiceNowTarget(world.another_session(login))
     world.do(target.dictionary())
     world.instance.capacity.set_times(request=0.002)
     world.instance.accounts.passwords["admin"] = "another"
@@ -196,7 +196,7 @@ def test_many_requests_share_one_token_and_it_is_renewed_before_it_ends(runner):
     world = World(runner)
     form = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
     auth = OAuth("client_credentials", form, now=lambda: world.time)
-    target = ServiceNowTarget(world.another_session(auth), slots=4)
+    target = ServiceNowTarget(world.another_session(auth, slots=4))
 
     async def many():
         await asyncio.gather(*(target.read("sys_user", ["a" * 32], []) for _ in range(8)))

@@ -86,6 +86,7 @@ class World:
                 client_id=CLIENT_ID,
                 client_secret=CLIENT_SECRET,
             ),
+            slots=self.pace.slots,
             dry_run=dry_run,
             transport=self.way_to_servicenow(),
         )
@@ -100,7 +101,7 @@ class World:
             limits=self.limits,
             pace=self.pace,
         )
-        target = ServiceNowTarget(session, slots=self.pace.slots)
+        target = ServiceNowTarget(session)
         context = Context(job, store, source, target, now=self.now, time_box=self.time_box)
         return Engine(context, "http://127.0.0.1")
 

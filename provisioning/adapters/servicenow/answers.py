@@ -15,17 +15,19 @@ from httpx import codes
 from msgspec import Struct
 
 from provisioning.adapters.http import retry_after
+from provisioning.adapters.servicenow.budget import SECONDS
 from provisioning.adapters.servicenow.faults import QUOTA, Fault, Problem, by_problem, by_status, timeout, unreadable
 
 
 class Answer(Struct, frozen=True):
-    """What came back, of the whole call or of one item of a batch."""
+    """What came back, of the whole call or of one item of a batch. `seconds` is what a whole call took."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     pause: float | None = None
     location: str = ""
+    seconds: float = 0.0
 
 
 def answer_of(response: httpx.Response) -> Answer:
@@ -36,6 +38,7 @@ def answer_of(response: httpx.Response) -> Answer:
         response.headers.get("Content-Type", ""),
         _pause(response) if response.status_code == codes.TOO_MANY_REQUESTS else None,
         _elsewhere(response) if response.has_redirect_location else "",
+        response.extensions.get(SECONDS, 0.0),
     )
 
 

@@ -1,6 +1,5 @@
 """Reads, many to a call: lookups are packed into batches of GETs, sent again where the instance did not get to them
-or gave no clear answer, split where an answer may have been cut at its limit. Never more calls at once than there are
-slots. Does not know what the rows are for.
+or gave no clear answer, split where an answer may have been cut at its limit. Does not know what the rows are for.
 """
 
 from __future__ import annotations
@@ -26,22 +25,21 @@ _T = TypeVar("_T")
 
 
 class Calls:
-    """The calls to one instance: so many at once, and no more."""
+    """The calls to one instance. What a batch tells of its own time tells how long it waited there."""
 
-    def __init__(self, session: ServiceNowSession, slots: int) -> None:
+    def __init__(self, session: ServiceNowSession) -> None:
         self.session = session
-        self._slots = asyncio.Semaphore(slots)
         self._numbers = itertools.count(1)
 
     async def get(self, path: str) -> Answer:
-        async with self._slots:
-            return await self.session.get(path)
+        return await self.session.get(path)
 
     async def batch(self, items: Sequence[batch.Item]) -> batch.Reply | Fault:
-        content = batch.encode(next(self._numbers), items)
-        async with self._slots:
-            answer = await self.session.post_batch(content)
-        return batch.decode(answer)
+        answer = await self.session.post_batch(batch.encode(next(self._numbers), items))
+        reply = batch.decode(answer)
+        if isinstance(reply, batch.Reply) and reply.seconds is not None:
+            self.session.budget.queued(answer.seconds - reply.seconds, reply.seconds)
+        return reply
 
 
 class Reader:

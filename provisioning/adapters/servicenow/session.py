@@ -19,6 +19,7 @@ from provisioning.adapters.http import SAFE_METHODS, ReadOnlyTransport, RetryTra
 from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, answer_of
 from provisioning.adapters.servicenow.auth import TOKEN_PATH
+from provisioning.adapters.servicenow.budget import Budget, MeasuringTransport
 from provisioning.adapters.servicenow.faults import ReplyLost
 from provisioning.errors import ConfigError, Unavailable
 
@@ -31,13 +32,16 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 
 
 class ServiceNowSession:
-    """`instance` is a name (contoso) or a whole address. A dry run lets reads pass and nothing else."""
+    """`instance` is a name (contoso) or a whole address. `slots` is how many calls may run at once, of all those that
+    the instance grants to its callers together. A dry run lets reads pass and nothing else.
+    """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a test replaces is among them
         self,
         instance: str,
         auth: httpx.Auth,
         *,
+        slots: int = 2,
         dry_run: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: float = TIMEOUT,
@@ -48,9 +52,12 @@ class ServiceNowSession:
         inner = transport or httpx.AsyncHTTPTransport(retries=0)
         if dry_run:
             inner = ReadOnlyTransport(inner, reads=changes_nothing)
+        self.budget = Budget(slots, sleep=sleep)
         self._client = httpx.AsyncClient(
             auth=auth,
-            transport=RetryTransport(inner, may_resend=is_read, sleep=sleep),
+            transport=RetryTransport(
+                MeasuringTransport(inner, self.budget), may_resend=is_read, sleep=self.budget.pause
+            ),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
             headers={"Accept": "application/json", "User-Agent": CLIENT},
             # Requests that share a session wait for each other, and beyond ten are answered 202 and thrown away.
@@ -73,7 +80,8 @@ class ServiceNowSession:
 
     async def _send(self, request: httpx.Request) -> Answer:
         try:
-            response = await self._client.send(request)
+            async with self.budget.place():
+                response = await self._client.send(request)
         except httpx.RequestError as error:
             raise self._broken(error) from error
         return answer_of(response)

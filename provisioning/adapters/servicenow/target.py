@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from provisioning.adapters.servicenow import checking, dictionary
 from provisioning.adapters.servicenow.checking import Finding
@@ -31,12 +32,10 @@ _MEMBERS = "sys_user_grmember"
 
 
 class ServiceNowTarget:
-    """`slots` is how many calls may run at once, of all those that the instance grants to its callers together."""
-
-    def __init__(self, session: ServiceNowSession, *, tables: Sequence[str] = TABLES, slots: int = 2) -> None:
+    def __init__(self, session: ServiceNowSession, *, tables: Sequence[str] = TABLES) -> None:
         self._session = session
         self._tables = tuple(tables)
-        self._calls = Calls(session, slots)
+        self._calls = Calls(session)
         self._reader = Reader(self._calls)
         self._pace = Pace()
         self._writer = Writer(self._calls, self._reader, self._pace)
@@ -96,6 +95,10 @@ class ServiceNowTarget:
                 if pair in asked:
                     found.setdefault(pair, {})[row["sys_id"]] = None
         return {pair: tuple(sys_ids) for pair, sys_ids in found.items()}
+
+    def share(self, slots: int) -> AbstractContextManager[None]:
+        """So many calls may run at once for what is done inside the block, beside those of other blocks."""
+        return self._session.budget.share(slots)
 
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """May take several calls: what the instance did not get to is sent again, what is in doubt is read back."""
