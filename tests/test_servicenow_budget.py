@@ -8,85 +8,16 @@ import random
 import httpx
 import pytest
 
-from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
 from provisioning.adapters.servicenow.budget import HOLD, Budget
 from provisioning.errors import Throttled
-from provisioning.model import InsertRecord, Written
-from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, Instance, create_app, seed_instance
-from tests.virtual_time import virtual_time
-
-INSERT = 0.5
-
-
-class Load:
-    """An instance of 2 nodes with 4 slots each, and a client that keeps as many writers busy as there are slots."""
-
-    def __init__(self, runner, now, *, slots=4):
-        self.runner, self.now = runner, now
-        self.instance = Instance(now)
-        seed_instance(self.instance)
-        self.instance.capacity.set(nodes=2, slots_per_node=4)
-        self.instance.capacity.grant(slots)
-        self.instance.capacity.set_times(insert=INSERT, read=0.005, spread=0.5)
-        auth = credentials("oauth-client-credentials", client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
-        transport = httpx.ASGITransport(create_app(self.instance))
-        self.session = ServiceNowSession("contoso", auth, slots=slots, transport=transport)
-        self.target = ServiceNowTarget(self.session)
-        self.slots = slots
-        self.created = 0
-
-    @property
-    def capacity(self):
-        return self.instance.capacity
-
-    @property
-    def used(self):
-        measures = self.capacity.measures()
-        return measures["busy_seconds"] / measures["usable_seconds"]
-
-    def do(self, awaitable):
-        return self.runner.run(awaitable)
-
-    def at(self, seconds, call, *arguments):
-        """Lets something happen to the instance while the client works."""
-
-        async def later():
-            asyncio.get_running_loop().call_later(seconds, call, *arguments)
-
-        self.do(later())
-
-    def create(self, number, *, at_once=20):
-        """Creates so many users, every one of which must be written."""
-        writes = [
-            InsertRecord(f"u{n}", "sys_user", f"{n:032x}", {"user_name": f"user{n}"})
-            for n in range(self.created + 1, self.created + number + 1)
-        ]
-        self.created += number
-        outcomes = {}
-
-        async def write():
-            while writes:
-                taken = [writes.pop() for _ in range(min(at_once, len(writes)))]
-                outcomes.update(await self.target.write(taken))
-
-        async def everyone():
-            await self.target.dictionary()
-            await asyncio.gather(*(write() for _ in range(self.slots + 1)))
-
-        self.do(everyone())
-        assert len(outcomes) == number
-        assert all(isinstance(outcome, Written) for outcome in outcomes.values())
-
-    def pass_time(self, seconds):
-        self.do(asyncio.sleep(seconds))
+from tests.servicenow_load import loading, name_of
 
 
 @pytest.fixture
 def load():
-    with virtual_time() as (runner, now, _):
-        load = Load(runner, now)
+    with loading() as load:
+        load.capacity.set_times(insert=0.5, read=0.005, spread=0.5)
         yield load
-        load.do(load.session.aclose())
 
 
 def test_all_slots_that_were_granted_are_used_and_none_more(load):
@@ -178,18 +109,18 @@ def test_a_short_pause_is_kept_by_everybody_and_a_long_one_goes_up(load):
     load.instance.faults.add("POST batch", "too_many", retry_after="1800")
 
     async def both():
-        finds = [load.target.find("sys_user", "user_name", [name], []) for name in ("user1", "user2")]
+        finds = [load.target.find("sys_user", "user_name", [name], []) for name in (name_of(1), name_of(2))]
         return await asyncio.gather(*finds, return_exceptions=True)
 
     asked = load.instance.counts["POST batch"]
     failures = load.do(both())
     assert [type(failure) for failure in failures] == [Throttled, Throttled] or load.instance.statuses[429] == 2
     with pytest.raises(Throttled) as parked:
-        load.do(load.target.find("sys_user", "user_name", ["user3"], []))
+        load.do(load.target.find("sys_user", "user_name", [name_of(3)], []))
     assert 1790.0 < parked.value.retry_after <= 1800.0
     assert load.instance.counts["POST batch"] <= asked + 2  # nothing more is sent during the pause
     load.pass_time(1801.0)
-    assert load.do(load.target.find("sys_user", "user_name", ["user3"], []))
+    assert load.do(load.target.find("sys_user", "user_name", [name_of(3)], []))
 
 
 def test_steps_share_what_they_were_granted_together():

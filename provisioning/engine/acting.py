@@ -70,11 +70,9 @@ async def act_range(work: Work, step: Act) -> Act | None:
         fresh = sorted([*fresh, *(row for row in renewed if row.pending.lane == step.lane)], key=lambda row: row.key)
         known = await _known(work, fresh)
     ready = await _resolve_awaited(work, fresh, known, patient=step.patient)
-    size = max(1, min(work.context.target.batch_size, max(TOO_FEW_TO_SHARE, -(-len(ready) // step.slots))))
-    batches = [ready[start : start + size] for start in range(0, len(ready), size)]
-    started = await _run_batches(work, batches, step.slots, deadline)
-    if started < len(batches):
-        last = batches[started][0].row.key
+    started = await _run_batches(work, ready, step.slots, deadline)
+    if started < len(ready):
+        last = ready[started].row.key
         return replace(step, after=max((row.key for row in rows if row.key < last), default=step.after))
     return replace(step, after=rows[-1].key) if len(rows) == limit else None
 
@@ -180,25 +178,27 @@ def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[M
     return replace(decision, action=action, missing=(*decision.missing, *missing), awaits={})
 
 
-async def _run_batches(
-    work: Work,
-    batches: Sequence[Sequence[Ready]],
-    slots: int,
-    deadline: float,
-) -> int:
-    """Runs batches on `slots` slots; answers how many were started before the deadline (all of them are complete)."""
+async def _run_batches(work: Work, ready: Sequence[Ready], slots: int, deadline: float) -> int:
+    """Runs batches on `slots` slots, until the deadline or until somebody else is to get a slot; answers how many rows
+    were started (all of them are complete). One batch more than there are slots is prepared, or settled, meanwhile.
+    """
     context, position = work.context, 0
 
     async def run() -> None:
         nonlocal position
-        while position < len(batches) and (position == 0 or context.now() < deadline):
-            batch = batches[position]
-            position += 1
+        while position < len(ready) and (position == 0 or context.now() < deadline):
+            if position and work.share is not None and not await work.share.keep(context.now()):
+                return
+            fair = max(TOO_FEW_TO_SHARE, -(-(len(ready) - position) // slots))
+            batch = ready[position : position + max(1, min(context.target.batch_size, fair))]
+            position += len(batch)
+            if not batch:  # another run took the last ones meanwhile
+                return
             if work.holder is not None:
                 await context.rows.renew_lease(work.holder, context.now())
             await _run_batch(work, batch)
 
-    runs = (run() for _ in range(min(slots, len(batches))))
+    runs = (run() for _ in range(slots + 1))
     for result in await asyncio.gather(*runs, return_exceptions=True):  # a failing batch does not cut off the others
         if isinstance(result, BaseException):
             raise result

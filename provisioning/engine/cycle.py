@@ -40,6 +40,7 @@ from provisioning.model import Lane, ObjectType
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 NIBBLES = "0123456789abcdef"
+WAIT_FOR_SLOT = 5.0
 ACTING: dict[Phase, Lane] = {
     "act removals": "removals",
     "act users": "users",
@@ -55,7 +56,7 @@ DECIDING: dict[Phase, tuple[Lane, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much at once. `slots` are granted by the ServiceNow budget; `interval` is the job's schedule in seconds."""
+    """How much at once. `slots` are the calls to ServiceNow; `interval` is the job's schedule in seconds."""
 
     slots: int = 2
     parallel: int = 4
@@ -86,7 +87,8 @@ def begin(
 def advance(progress: Progress, results: Sequence[StepResult], now: float, pace: Pace) -> Progress:
     """The progress after the results of the steps in flight (in their order), with the next steps in flight.
 
-    A progress without steps in flight has finished, has halted, or waits until `retry_at`.
+    A progress without steps in flight has finished, has halted, or waits until `retry_at`. Without a slot, the steps
+    that need one wait for who has them.
     """
     in_flight = progress.steps
     progress = replace(progress, steps=(), round=progress.round + 1)
@@ -102,11 +104,13 @@ def advance(progress: Progress, results: Sequence[StepResult], now: float, pace:
     while not entered:
         progress = _enter_next(progress, pace)
         entered = bool(progress.todo) or progress.finished
-    return _give_out(progress, pace)
+    return _give_out(progress, now, pace)
 
 
-def _give_out(progress: Progress, pace: Pace) -> Progress:
-    width = pace.slots if progress.phase in ACTING else pace.parallel
+def _give_out(progress: Progress, now: float, pace: Pace) -> Progress:
+    width = pace.slots if progress.phase in ACTING or progress.phase in DECIDING else pace.parallel
+    if progress.todo and not width:
+        return replace(progress, retry_at=now + WAIT_FOR_SLOT)
     steps = progress.todo[:width]
     shared = tuple(_share(step, position, len(steps), pace.slots) for position, step in enumerate(steps))
     return replace(progress, steps=shared, todo=progress.todo[width:])
@@ -114,7 +118,7 @@ def _give_out(progress: Progress, pace: Pace) -> Progress:
 
 def _share(step: Step, position: int, steps: int, slots: int) -> Step:
     """All granted slots, divided anew each time; those that would stay idle go to the steps at the front."""
-    if not isinstance(step, Act):
+    if not isinstance(step, Act | Decide):
         return step
     return replace(step, slots=slots // steps + (1 if position < slots % steps else 0))
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_pace
 
 from msgspec.structs import replace
 
@@ -44,6 +46,7 @@ from provisioning.engine.progress import (
     Turn,
 )
 from provisioning.engine.reviewing import review_cycle
+from provisioning.engine.shares import Share, Shares
 from provisioning.engine.tally import Tally
 from provisioning.engine.work import Work
 from provisioning.errors import (
@@ -160,7 +163,7 @@ class Engine:
                 for step, result in zip(progress.steps, results, strict=True)
             )
             progress = replace(progress, disturbed=progress.disturbed or interrupted)
-            following = advance(progress, results, self.context.now(), self.context.job.pace)
+            following = await self._advance(progress, results)
             if following.at_rest:
                 await self._record_end(following)
             try:
@@ -171,6 +174,29 @@ class Engine:
             if following.at_rest:
                 await rows.release_lease(following.driver)
             return following
+
+    @property
+    def shares(self) -> Shares:
+        """The claims on the instance."""
+        return Shares(self.context.store, self.instance)
+
+    async def _advance(self, progress: Progress, results: Sequence[StepResult]) -> Progress:
+        """With as many slots as are free now, which is known to matter once it is known that the steps need any."""
+        now, job = self.context.now(), self.context.job
+        following = advance(progress, results, now, job.pace)
+        if progress.dry_run:
+            return following
+        granted = job.pace.slots
+        if any(result.refused for result in results):
+            await self.shares.limit(granted, now)
+        if not any(isinstance(step, Decide | Act) for step in following.steps):
+            if progress.slots:
+                await self.shares.release(job.id)
+            return replace(following, slots=0)
+        slots = await self.shares.claim(job.id, granted, granted=granted, now=now)
+        if slots != granted:
+            following = advance(progress, results, now, replace_pace(job.pace, slots=slots))
+        return replace(following, slots=slots)
 
     async def _record_end(self, progress: Progress) -> None:
         """Before the progress says so: a cycle that is at rest is never looked at again."""
@@ -200,20 +226,24 @@ class Engine:
         return result
 
     async def _attempt(self, step: Step, progress: Progress) -> StepResult:
-        tally = Tally()
+        context, tally = self.context, Tally()
+        refused = context.target.refused
         try:
             holder = None if progress.dry_run else progress.driver
-            work = Work(self.context, self.context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, holder)
+            share = None if progress.dry_run else Share(self.shares, context.job.id, context.job.pace.slots)
+            work = Work(context, context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, holder, share)
             if holder is not None:
-                await self.context.rows.renew_lease(holder, self.context.now())
-            return await carry_out(work, step, progress)
+                await context.rows.renew_lease(holder, context.now())
+            with context.target.share(step.slots if isinstance(step, Decide | Act) else 0):
+                result = await carry_out(work, step, progress)
+            return replace(result, refused=context.target.refused > refused)
         except ProvisioningError as error:
             failure = failure_of(error)
             logger.warning(
                 "step failed",
                 extra={"job": self.context.job.id, "step": type(step).__name__, "code": failure.code},
             )
-            return replace(tally.result(), failure=failure)
+            return replace(tally.result(), failure=failure, refused=context.target.refused > refused)
 
     async def origin(self, cycle: str) -> Origin:
         """What all journal entries of a cycle have in common."""

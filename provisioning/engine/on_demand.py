@@ -6,7 +6,10 @@ write is conditional on the link that it was decided on, and what conflicts is d
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -22,7 +25,7 @@ from provisioning.engine.progress import Act, Decide
 from provisioning.engine.reviewing import review_plan
 from provisioning.engine.tally import Tally
 from provisioning.engine.work import Work
-from provisioning.errors import ObjectError
+from provisioning.errors import ObjectError, Unavailable
 from provisioning.model import Lane, ObjectType, Pending, group_key, user_key
 from provisioning.rules.summary import Occurrence, summarize
 
@@ -30,6 +33,7 @@ DECIDING: tuple[Lane, ...] = ("groups", "removals", "users", "memberships")
 ACTING: tuple[Lane, ...] = ("removals", "users", "groups", "memberships")
 FIRST, LAST = "00", "ff"
 MOST_WAVES = 50
+POLL, LONGEST_WAIT = 0.5, 150.0  # longer than the claim of a dead process lasts
 
 
 class Answer(Struct, frozen=True):
@@ -50,19 +54,46 @@ async def provision_on_demand(engine: Engine, key: str, *, write: bool) -> Answe
     tally = Tally(occurrences=[])
     work = Work(engine.context, engine.context.plan(cycle), await engine.origin(cycle), tally, holder=None)
     await work.plan.stage([pending])
-    await _decide(work)
-    held = (await review_plan(work)).held
-    if write:
-        held = await _act(work) or held
-        await engine.context.rows.change_state(
-            lambda state: replace(state, managed=add_managed(state.managed, tally.counts))
-        )
-    else:
-        await _record_planned(work)
+    async with _slot(engine, cycle, alone=not write):
+        await _decide(work)
+        held = (await review_plan(work)).held
+        if write:
+            held = await _act(work) or held
+            await engine.context.rows.change_state(
+                lambda state: replace(state, managed=add_managed(state.managed, tally.counts))
+            )
+        else:
+            await _record_planned(work)
     entries = [summarize(occurrence, work.origin) for occurrence in tally.occurrences or ()]
     first = [e for o, e in zip(tally.occurrences or (), entries, strict=True) if o.decision.object == pending.object]
     others = [e for o, e in zip(tally.occurrences or (), entries, strict=True) if o.decision.object != pending.object]
     return Answer(pending.object, name, (*first, *others), held)
+
+
+@asynccontextmanager
+async def _slot(engine: Engine, holder: str, *, alone: bool) -> AsyncIterator[None]:
+    """One of the calls that the instance grants to all jobs together; a cycle gives one up after its present batch.
+    What is `alone` on an overlay of the state sends reads only, and nobody would see its claim.
+    """
+    context, granted = engine.context, engine.context.job.pace.slots
+    waited = 0.0
+    while not alone and not await engine.shares.claim(holder, 1, granted=granted, now=context.now(), urgent=True):
+        if waited >= LONGEST_WAIT:
+            await engine.shares.release(holder)
+            raise Unavailable(
+                f"all {granted} call(s) to ServiceNow are taken by other jobs of this app and none came free within "
+                f"{LONGEST_WAIT:.0f} s; nothing was read or written. Try again, or raise SERVICENOW_SLOTS if the "
+                "instance has more to give",
+                code="TooManyRequests",
+            )
+        await asyncio.sleep(POLL)
+        waited += POLL
+    try:
+        with context.target.share(1):
+            yield
+    finally:
+        if not alone:
+            await engine.shares.release(holder)
 
 
 async def _find(engine: Engine, key: str) -> tuple[Pending, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from provisioning.model import (
@@ -90,6 +91,13 @@ class Target(Protocol):
 
     async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """The sys_ids of the sys_user_grmember rows of each (group sys_id, user sys_id); absent when there is none."""
+
+    def share(self, slots: int) -> AbstractContextManager[None]:
+        """So many calls may run at once for what is done inside the block, beside those of other blocks."""
+
+    @property
+    def refused(self) -> int:
+        """How many calls the instance has refused because there were too many at once."""
 
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """One batch; the outcome of each write by its key. What came back without a clear outcome has been read back.

@@ -80,10 +80,13 @@ class Sweep(Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class Decide(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Observe and decide. `slots` are this step's share of the instance."""
+
     lane: Lane
     first: str
     last: str
     rows: int
+    slots: int = 1
     after: str = ""
 
 
@@ -138,7 +141,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
 class StepResult(Struct, frozen=True, omit_defaults=True):
     """What one step did. `follow_up` goes on where the time box ended it; `staged` and `decided` count rows by lane
     and bin: new ones without a decision, and those that now have one to be carried out. `repeated` is true when the
-    step was delivered before, so that a part of what it did is not counted here.
+    step was delivered before, so that a part of what it did is not counted here. `refused` is true when ServiceNow
+    refused calls because there were too many at once.
     """
 
     follow_up: Step | None = None
@@ -150,6 +154,7 @@ class StepResult(Struct, frozen=True, omit_defaults=True):
     deferred: int = 0
     done: int = 0
     repeated: bool = False
+    refused: bool = False
     held: str | None = None
     failure: Failure | None = None
 
@@ -167,8 +172,8 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     `todo` are steps not yet given out, `steps` those in flight, `later` the steps of the next wave. `bins` counts rows
     to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
     the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
-    the job's lease. `schema` is the version of the schema that the cycle began with. `disturbed` is true once a step
-    ended in the middle: what it counted may be wrong.
+    the job's lease; `slots` are the calls to ServiceNow that it may use at once. `schema` is the version of the schema
+    that the cycle began with. `disturbed` is true once a step ended in the middle: what it counted may be wrong.
     """
 
     cycle: str
@@ -177,6 +182,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     configuration: str = ""
     access: str = ""
     schema: str = ""
+    slots: int = 0
     everyone: bool = False
     dry_run: bool = False
     driver: str = ""

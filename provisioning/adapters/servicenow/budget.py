@@ -71,7 +71,7 @@ class Budget:
     @property
     def most(self) -> int:
         """What the steps that run here were granted together; without a step, the calls granted to this process."""
-        return sum(self._shares) if self._shares else self._slots
+        return max(1, sum(self._shares)) if self._shares else self._slots
 
     @property
     def allowed(self) -> int:
@@ -153,7 +153,6 @@ class Budget:
 
     def answered(self, ticket: Ticket, response: httpx.Response) -> None:
         if response.status_code == codes.TOO_MANY_REQUESTS:
-            self.refused += 1
             pause = retry_after(response)
             if pause is not None:
                 self._closed_until = max(self._closed_until, self._now() + pause)
@@ -178,6 +177,7 @@ class Budget:
             self._cut_to(self.allowed - 1)
 
     def _be_refused(self, ticket: Ticket) -> None:
+        self.refused += 1
         if ticket.cuts != self._cuts:
             return
         if self._ceiling is not None and self.allowed > self._ceiling:

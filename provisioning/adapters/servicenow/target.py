@@ -100,6 +100,11 @@ class ServiceNowTarget:
         """So many calls may run at once for what is done inside the block, beside those of other blocks."""
         return self._session.budget.share(slots)
 
+    @property
+    def refused(self) -> int:
+        """How many calls the instance has refused because there were too many at once."""
+        return self._session.budget.refused
+
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """May take several calls: what the instance did not get to is sent again, what is in doubt is read back."""
         try:

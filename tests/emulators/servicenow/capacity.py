@@ -18,8 +18,8 @@ Work = Literal["insert", "update", "delete", "read", "request"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """Mean seconds by kind of work, spread lognormally around the mean. `request` is the toll of every call: a batch
-    pays it once.
+    """Mean seconds by kind of work, spread lognormally around the mean and never outside `least` and `most` times it.
+    `request` is the toll of every call: a batch pays it once.
     """
 
     insert: float = 0.0
@@ -28,12 +28,15 @@ class ServiceTimes:
     read: float = 0.0
     request: float = 0.0
     spread: float = 0.0  # sigma of the lognormal distribution
+    least: float = 0.0
+    most: float = 1000.0
 
     def draw(self, work: Work, rng: random.Random) -> float:
         mean = getattr(self, work)
         if mean <= 0.0 or self.spread <= 0.0:
             return mean
-        return rng.lognormvariate(math.log(mean) - self.spread**2 / 2, self.spread)
+        drawn = rng.lognormvariate(math.log(mean) - self.spread**2 / 2, self.spread)
+        return min(max(drawn, self.least * mean), self.most * mean)
 
 
 class Capacity:
