@@ -6,12 +6,11 @@ batch; a worker that lost it sends nothing more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from provisioning.engine.batching import Ready, run_batches
 from provisioning.engine.deciding import decide_rows
 from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
@@ -43,17 +42,6 @@ from provisioning.model import (
 
 MEMBERSHIPS = "sys_user_grmember"
 ACCOUNT = ("active", "locked_out")
-TOO_FEW_TO_SHARE = 8  # writes that go in one request although another slot is free: two would save seconds at most
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A row whose decision can be carried out now. Memberships have no link."""
-
-    row: PlanRow
-    decision: Decision
-    link: Link | None
-    etag: str
 
 
 async def act_range(work: Work, step: Act) -> Act | None:
@@ -70,9 +58,9 @@ async def act_range(work: Work, step: Act) -> Act | None:
         fresh = sorted([*fresh, *(row for row in renewed if row.pending.lane == step.lane)], key=lambda row: row.key)
         known = await _known(work, fresh)
     ready = await _resolve_awaited(work, fresh, known, patient=step.patient)
-    started = await _run_batches(work, ready, step.slots, deadline)
-    if started < len(ready):
-        last = ready[started].row.key
+    left = await run_batches(work, ready, step.slots, deadline, _run_batch)
+    if left:
+        last = min(left)
         return replace(step, after=max((row.key for row in rows if row.key < last), default=step.after))
     return replace(step, after=rows[-1].key) if len(rows) == limit else None
 
@@ -176,33 +164,6 @@ def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[M
     if isinstance(action, Create | Update) and fields:
         action = replace(action, fields={**action.fields, **fields})
     return replace(decision, action=action, missing=(*decision.missing, *missing), awaits={})
-
-
-async def _run_batches(work: Work, ready: Sequence[Ready], slots: int, deadline: float) -> int:
-    """Runs batches on `slots` slots, until the deadline or until somebody else is to get a slot; answers how many rows
-    were started (all of them are complete). One batch more than there are slots is prepared, or settled, meanwhile.
-    """
-    context, position = work.context, 0
-
-    async def run() -> None:
-        nonlocal position
-        while position < len(ready) and (position == 0 or context.now() < deadline):
-            if position and work.share is not None and not await work.share.keep(context.now()):
-                return
-            fair = max(TOO_FEW_TO_SHARE, -(-(len(ready) - position) // slots))
-            batch = ready[position : position + max(1, min(context.target.batch_size, fair))]
-            position += len(batch)
-            if not batch:  # another run took the last ones meanwhile
-                return
-            if work.holder is not None:
-                await context.rows.renew_lease(work.holder, context.now())
-            await _run_batch(work, batch)
-
-    runs = (run() for _ in range(slots + 1))
-    for result in await asyncio.gather(*runs, return_exceptions=True):  # a failing batch does not cut off the others
-        if isinstance(result, BaseException):
-            raise result
-    return position
 
 
 async def _run_batch(work: Work, batch: Sequence[Ready]) -> None:

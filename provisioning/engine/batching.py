@@ -1,0 +1,125 @@
+"""Cuts rows that are ready into batches and runs them on the slots of a step, until the deadline or until somebody else
+is to get a slot. Memberships of groups with roles are written one batch at a time. Knows no decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from provisioning.engine.keys import ends
+from provisioning.engine.plan import PlanRow
+from provisioning.engine.turns import Turns
+from provisioning.engine.work import Work
+from provisioning.model import Decision, Link
+
+TOO_FEW_TO_SHARE = 8  # writes that go in one request although another slot is free: two would save seconds at most
+POLL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A row whose decision can be carried out now. Memberships have no link."""
+
+    row: PlanRow
+    decision: Decision
+    link: Link | None
+    etag: str
+
+
+Send = Callable[[Work, Sequence[Ready]], Awaitable[None]]
+
+
+async def run_batches(work: Work, ready: Sequence[Ready], slots: int, deadline: float, send: Send) -> frozenset[str]:
+    """Answers the keys of the rows that were not sent; all others are settled. One batch more than there are slots is
+    prepared, or settled, meanwhile.
+    """
+    by_group = await _of_groups_with_roles(work, ready)
+    in_turn = {each.row.key for rows in by_group.values() for each in rows}
+    batches = _Batches(work, slots, deadline, send)
+    queue = deque(each for each in ready if each.row.key not in in_turn)
+    runs = [batches.run(queue) for _ in range(slots + 1)]
+    if by_group:
+        runs.append(batches.run_in_turn(by_group))
+    # A failing batch does not cut off the others.
+    for result in await asyncio.gather(*runs, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+    return frozenset(each.row.key for rows in (queue, *by_group.values()) for each in rows)
+
+
+class _Batches:
+    def __init__(self, work: Work, slots: int, deadline: float, send: Send) -> None:
+        self._work, self._slots, self._deadline, self._send = work, slots, deadline, send
+        self._begun = False
+
+    async def run(self, queue: deque[Ready]) -> None:
+        while queue and await self._may_go_on():
+            fair = max(TOO_FEW_TO_SHARE, -(-len(queue) // self._slots))
+            if batch := _taken(queue, min(self._size, fair)):  # another run may have taken the last ones meanwhile
+                await self._run(batch)
+
+    async def run_in_turn(self, by_group: dict[str, deque[Ready]]) -> None:
+        turns = Turns(self._work.context.store, self._work.origin.instance, str(uuid.uuid4()))
+        try:
+            while by_group and await self._may_go_on():
+                if batch := await self._next_turn(turns, by_group):
+                    await self._run(batch)
+                else:
+                    await asyncio.sleep(POLL)
+                await turns.give_back()
+        finally:
+            await turns.give_back()
+
+    async def _next_turn(self, turns: Turns, by_group: dict[str, deque[Ready]]) -> list[Ready]:
+        """The rows of as many groups as fill a batch, of those whose turn can be had."""
+        size, batch = self._size, list[Ready]()
+        for group, rows in list(by_group.items()):
+            if len(batch) == size:
+                break
+            if await turns.take(group, self._work.context.now()):
+                batch += _taken(rows, size - len(batch))
+                if not rows:
+                    del by_group[group]
+        return batch
+
+    @property
+    def _size(self) -> int:
+        return max(1, self._work.context.target.batch_size)
+
+    async def _may_go_on(self) -> bool:
+        """One batch is always sent, or a step that came late would never get on."""
+        if not self._begun:
+            self._begun = True
+            return True
+        now = self._work.context.now()
+        return now < self._deadline and (self._work.share is None or await self._work.share.keep(now))
+
+    async def _run(self, batch: Sequence[Ready]) -> None:
+        if self._work.holder is not None:
+            await self._work.context.rows.renew_lease(self._work.holder, self._work.context.now())
+        await self._send(self._work, batch)
+
+
+def _taken(queue: deque[Ready], number: int) -> list[Ready]:
+    return [queue.popleft() for _ in range(min(number, len(queue)))]
+
+
+async def _of_groups_with_roles(work: Work, ready: Iterable[Ready]) -> dict[str, deque[Ready]]:
+    """The memberships of such groups, by the group's sys_id."""
+    memberships = [each for each in ready if each.decision.object.startswith("member:")]
+    if not memberships:
+        return {}
+    groups = {each.row.key: ends(each.decision.object)[0] for each in memberships}
+    links = await work.context.links.load({("group", group) for group in groups.values()})
+    sys_ids = {group: link.link.sys_id for (_, group), link in links.items() if link.link.sys_id}
+    with_roles = await work.context.target.groups_with_roles(set(sys_ids.values()))
+    found: dict[str, deque[Ready]] = {}
+    for each in memberships:
+        sys_id = sys_ids.get(groups[each.row.key])
+        if sys_id in with_roles:
+            found.setdefault(sys_id, deque()).append(each)
+    return found
