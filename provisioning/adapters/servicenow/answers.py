@@ -19,13 +19,16 @@ from provisioning.adapters.servicenow.faults import QUOTA, Fault, Problem, by_pr
 
 
 class Answer(Struct, frozen=True):
-    """What came back, of the whole call or of one item of a batch."""
+    """What came back, of the whole call or of one item of a batch. `total` is how many records a query selects, before
+    access rules take any away; None where the instance does not tell.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     pause: float | None = None
     location: str = ""
+    total: int | None = None
 
 
 def answer_of(response: httpx.Response) -> Answer:
@@ -36,7 +39,13 @@ def answer_of(response: httpx.Response) -> Answer:
         response.headers.get("Content-Type", ""),
         _pause(response) if response.status_code == codes.TOO_MANY_REQUESTS else None,
         _elsewhere(response) if response.has_redirect_location else "",
+        _total(response),
     )
+
+
+def _total(response: httpx.Response) -> int | None:
+    text = response.headers.get("X-Total-Count", "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _pause(response: httpx.Response) -> float | None:

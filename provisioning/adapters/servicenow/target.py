@@ -14,7 +14,6 @@ from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
-from provisioning.errors import ConfigError
 from provisioning.model import Record, Write, WriteOutcome
 from provisioning.rules.comparison import loose
 
@@ -112,19 +111,7 @@ class ServiceNowTarget:
         await self._session.aclose()
 
     async def _require(self, table: str, fields: Collection[str]) -> None:
-        """An instance ignores the names it does not know, in a filter too, and then answers with everybody."""
-        columns = (await self.dictionary()).get(table)
-        if columns is None:
-            raise ConfigError(
-                f"SchemaAttributeNotFound: {self._session.host} has no table {table}, or hides it. Correct the "
-                "mapping, or let the integration user read the table"
-            )
-        for name in fields:
-            if name != "sys_id" and name.partition(".")[0] not in columns:
-                raise ConfigError(
-                    f"SchemaAttributeNotFound: table {table} of {self._session.host} has no field {name}. Correct the "
-                    "mapping, or create the field in ServiceNow"
-                )
+        dictionary.require(await self.dictionary(), self._session.host, table, fields)
 
 
 def _with_key(field: str, fields: Collection[str]) -> tuple[str, ...]:
