@@ -19,6 +19,7 @@ from provisioning.model import (
     WriteOutcome,
 )
 from provisioning.rows import Operation, Row
+from provisioning.rules.protection import Administrators
 
 
 class Source(Protocol):
@@ -90,6 +91,17 @@ class Target(Protocol):
 
     async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """The sys_ids of the sys_user_grmember rows of each (group sys_id, user sys_id); absent when there is none."""
+
+    async def own_account(self) -> str | None:
+        """The sys_id of the account that we are logged in with; None where the instance does not tell."""
+
+    async def administrators(self) -> Administrators:
+        """Who holds admin or security_admin, as far as we may know; to know nothing is an answer and no error."""
+
+    async def groups_with_roles(self, sys_ids: Collection[str]) -> frozenset[str]:
+        """Those of the groups that carry roles, their own or those of a parent. Raises `Unauthorized`, with the code
+        InsufficientRights, when that cannot be read.
+        """
 
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """One batch; the outcome of each write by its key. What came back without a clear outcome has been read back.

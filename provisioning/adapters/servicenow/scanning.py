@@ -154,7 +154,7 @@ def _page_by_keyset(scan: Scan, position: Position, rows: tuple[Record, ...], to
         if not any(all(order(one) < order(next_) for one, next_ in pairwise(ids)) for order in _ORDERS):
             raise Unavailable(
                 f"{host} answered with rows of {scan.table} that do not come after those before: it dropped the "
-                "condition or the order on sys_id. Give the integration user the query_range ACL on this table's sys_id",
+                "condition or the order on sys_id. Give the integration user the query_range ACL on sys_id there",
                 code="InternalServerError",
             )
         return Page(rows, Position(after=ids[-1], total=known), known)

@@ -12,10 +12,12 @@ from provisioning.adapters.servicenow.checking import Finding
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
+from provisioning.adapters.servicenow.roles import Roles
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
 from provisioning.model import Record, Write, WriteOutcome
 from provisioning.rules.comparison import loose
+from provisioning.rules.protection import Administrators
 
 TABLES = (
     "sys_user",
@@ -37,6 +39,7 @@ class ServiceNowTarget:
         self._tables = tuple(tables)
         self._calls = Calls(session, slots)
         self._reader = Reader(self._calls)
+        self._roles = Roles(self._calls, self._reader)
         self._pace = Pace()
         self._writer = Writer(self._calls, self._reader, self._pace)
         self._columns: dictionary.Columns | None = None
@@ -95,6 +98,15 @@ class ServiceNowTarget:
                 if pair in asked:
                     found.setdefault(pair, {})[row["sys_id"]] = None
         return {pair: tuple(sys_ids) for pair, sys_ids in found.items()}
+
+    async def own_account(self) -> str | None:
+        return await self._roles.own_account()
+
+    async def administrators(self) -> Administrators:
+        return await self._roles.administrators()
+
+    async def groups_with_roles(self, sys_ids: Collection[str]) -> frozenset[str]:
+        return await self._roles.carrying(sys_ids)
 
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """May take several calls: what the instance did not get to is sent again, what is in doubt is read back."""
