@@ -52,6 +52,7 @@ from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
 from provisioning.model import Write, WriteOutcome
 from provisioning.rules.assessment import Policy
+from provisioning.rules.protection import Protection
 from provisioning.schema import Schema, default_schema, dump, load_schema
 
 TALKATIVE = ("httpx", "httpcore", "msal", "azure", "urllib3", "asyncio")
@@ -214,6 +215,12 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
             hard_delete=settings.hard_delete,
             default_access=settings.default_access,
             nested_groups=settings.nested_groups,
+            protection=Protection(
+                settings.protected_accounts,
+                settings.allowed_accounts,
+                settings.allowed_groups,
+                own_name=settings.login.username,
+            ),
         ),
         pace=Pace(slots=settings.slots, interval=settings.interval),
     )

@@ -16,7 +16,7 @@ from typing import Literal, Self, cast
 from urllib.parse import urlsplit
 
 from provisioning.errors import ConfigError
-from provisioning.forms import address, choice, guid, interval, is_loopback, number, schedule
+from provisioning.forms import address, choice, guid, interval, is_loopback, names, number, schedule
 
 Scope = Literal["assigned", "all"]
 HardDelete = Literal["disable", "delete"]
@@ -47,6 +47,9 @@ KNOWN = (
     "HARD_DELETE",
     "DEFAULT_ACCESS",
     "NESTED_GROUPS",
+    "PROTECTED_ACCOUNTS",
+    "ALLOWED_ACCOUNTS",
+    "ALLOWED_GROUPS",
     "COMPATIBILITY",
     "PROVISIONING_SCHEDULE",
     "JOB_INTERVAL",
@@ -166,6 +169,9 @@ class Settings:
     hard_delete: HardDelete
     default_access: DefaultAccess
     nested_groups: bool
+    protected_accounts: tuple[str, ...]
+    allowed_accounts: tuple[str, ...]
+    allowed_groups: tuple[str, ...]
     strict: bool
     schedule: str
     interval: float
@@ -214,6 +220,9 @@ class Settings:
             ),
             nested_groups=choice("NESTED_GROUPS", values.get("NESTED_GROUPS", "ignore"), ("ignore", "expand"))
             == "expand",
+            protected_accounts=names(values.get("PROTECTED_ACCOUNTS", "")),
+            allowed_accounts=_allowed_accounts(values),
+            allowed_groups=names(values.get("ALLOWED_GROUPS", "")),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=interval(values.get("JOB_INTERVAL", "PT40M")),
@@ -324,6 +333,15 @@ def _login(values: Mapping[str, str]) -> Login:
     if kind == "oauth-jwt":
         given["jwt_key_id"] = values.get("SERVICENOW_JWT_KEY_ID", "")
     return Login(kind, **given)
+
+
+def _allowed_accounts(values: Mapping[str, str]) -> tuple[str, ...]:
+    allowed = names(values.get("ALLOWED_ACCOUNTS", ""))
+    protected = {name.casefold() for name in names(values.get("PROTECTED_ACCOUNTS", ""))}
+    for name in allowed:
+        if name.casefold() in protected:
+            raise ConfigError(f"{name} is in PROTECTED_ACCOUNTS and in ALLOWED_ACCOUNTS: take it out of one of them")
+    return allowed
 
 
 def _state(text: str, *, in_azure: bool) -> State:

@@ -40,6 +40,11 @@ def number(name: str, text: str, highest: int, what: str) -> int:
     raise ConfigError(f"{name} is {text!r}: use a number from 1 to {highest}, {what}")
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, each once and in order; a name that holds a comma is given by its sys_id."""
+    return tuple(sorted({name.strip() for name in text.split(",")} - {""}))
+
+
 def guid(name: str, text: str, what: str) -> str:
     """`what` says which GUID it should be and where it is found."""
     if not _GUID.fullmatch(text.lower()):

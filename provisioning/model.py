@@ -213,13 +213,15 @@ class Link(Struct, frozen=True, omit_defaults=True):
 
 class Edge(Struct, frozen=True, omit_defaults=True):
     """A membership in the source and its row in ServiceNow. `origin` says whether we made or found the row; without
-    `sys_id` the membership waits for its user or its group.
+    `sys_id` the membership waits for its user or its group. `protected` says that the log was told why it is left as
+    it is.
     """
 
     group: str
     member: str
     sys_id: str | None = None
     origin: Literal["created", "adopted"] | None = None
+    protected: bool = False
 
 
 # --- What is decided ------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     `awaits` maps a column to the source id that it refers to, for objects that this same plan creates: the reference
     is added when they exist. `grants` is the object's scope after the change, `manager` its manager's source id.
     `redacted` names the columns whose values may stand in no log, `secrets` those of their values that are not sent:
-    keys that were searched for, names of records that were not found.
+    keys that were searched for, names of records that were not found. `told` means that the log has it already.
     """
 
     object: str
@@ -319,6 +321,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()
     redacted: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict)
+    told: bool = False
 
 
 class Pending(Struct, frozen=True, omit_defaults=True):

@@ -19,12 +19,15 @@ Meddle = Callable[[httpx.Request], httpx.Request | httpx.Response]
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Records every request; `meddle` may answer in the instance's place, change the request, or raise."""
+    """Records every request; `meddle` may answer in the instance's place, change the request, or raise. `alter` may
+    change the answer.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self._inner = httpx.ASGITransport(create_app(instance))
         self.requests: list[httpx.Request] = []
         self.meddle: Meddle | None = None
+        self.alter: Callable[[httpx.Response], None] | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -33,7 +36,10 @@ class Wire(httpx.AsyncBaseTransport):
             if isinstance(met, httpx.Response):
                 return met
             request = met
-        return await self._inner.handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
+        if self.alter is not None:
+            self.alter(response)
+        return response
 
     @property
     def batches(self) -> list[list[dict]]:

@@ -178,6 +178,13 @@ def test_a_javascript_value_is_evaluated_and_leaves_a_mark(call, instance):
     assert instance.scripts == ["gs.getUserID()"]
 
 
+def test_the_id_that_a_script_asks_for_is_that_of_the_caller(call, instance):
+    instance.accounts.passwords["abel.tuter"] = "secret"
+    query = {"sysparm_query": "sys_id=javascript:gs.getUserID()"}
+    found = call("GET", USERS, auth=("abel.tuter", "secret"), params=query).json()["result"]
+    assert [row["user_name"] for row in found] == ["abel.tuter"]
+
+
 def test_plain_pairs_accept_display_values_and_give_way_to_a_query(call):
     assert [row["user_name"] for row in call.get(USERS, department="Finance")] == ["natasha.ingram"]
     rows = call.get(USERS, department="Finance", sysparm_query="user_name=abel.tuter")

@@ -24,6 +24,7 @@ from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
 from provisioning.engine.progress import Progress
 from provisioning.rules.assessment import Policy
+from provisioning.rules.protection import Protection
 from provisioning.rules.review import Limits
 from provisioning.schema import Schema, default_schema
 from tests.emulators import graph, servicenow, tenant
@@ -49,6 +50,7 @@ class World:
     hard_delete: str = "disable"
     default_access: str = "auto"
     nested_groups: bool = False
+    protection: Protection = field(default_factory=Protection)
     schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
     pace: Pace = field(default_factory=Pace)
@@ -97,7 +99,7 @@ class World:
             "job",
             self.directory.tenant_id,
             schema,
-            policy=Policy(self.everyone, self.hard_delete, self.default_access, self.nested_groups),
+            policy=Policy(self.everyone, self.hard_delete, self.default_access, self.nested_groups, self.protection),
             limits=self.limits,
             pace=self.pace,
         )

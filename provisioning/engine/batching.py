@@ -14,6 +14,7 @@ from provisioning.engine.keys import ends
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.turns import Turns
 from provisioning.engine.work import Work
+from provisioning.errors import Unauthorized
 from provisioning.model import Decision, Link
 
 TOO_FEW_TO_SHARE = 8  # writes that go in one request although another slot is free: two would save seconds at most
@@ -109,14 +110,17 @@ def _taken(queue: deque[Ready], number: int) -> list[Ready]:
 
 
 async def _of_groups_with_roles(work: Work, ready: Iterable[Ready]) -> dict[str, deque[Ready]]:
-    """The memberships of such groups, by the group's sys_id."""
+    """The memberships of such groups, by the group's sys_id; of all groups where roles cannot be read."""
     memberships = [each for each in ready if each.decision.object.startswith("member:")]
     if not memberships:
         return {}
     groups = {each.row.key: ends(each.decision.object)[0] for each in memberships}
     links = await work.context.links.load({("group", group) for group in groups.values()})
     sys_ids = {group: link.link.sys_id for (_, group), link in links.items() if link.link.sys_id}
-    with_roles = await work.context.target.groups_with_roles(set(sys_ids.values()))
+    try:
+        with_roles = await work.context.target.groups_with_roles(set(sys_ids.values()))
+    except Unauthorized:
+        with_roles = frozenset(sys_ids.values())
     found: dict[str, deque[Ready]] = {}
     for each in memberships:
         sys_id = sys_ids.get(groups[each.row.key])

@@ -21,6 +21,7 @@ from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Source, Store, Target
 from provisioning.engine.references import References
+from provisioning.engine.rights import KnownRights
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
@@ -103,6 +104,10 @@ class Context:
     @cached_property
     def references(self) -> References:
         return References(self.target, self.now)
+
+    @cached_property
+    def rights(self) -> KnownRights:
+        return KnownRights(self.target, self.links, self.now)
 
     @cached_property
     def nesting(self) -> Nesting:

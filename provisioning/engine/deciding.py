@@ -94,7 +94,8 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
         return []
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
     mapped = work.context.job.schema.group.writes_members
-    decisions = [decide_membership(each, mapped=mapped) for each in seen]
+    protection = work.context.job.policy.protection
+    decisions = [decide_membership(each, mapped=mapped, protection=protection) for each in seen]
     at = work.context.now()
     pendings = [
         replace(row.pending, lane=_lane(d), decision=d, decided_at=at, withdrawn=not each.wanted)

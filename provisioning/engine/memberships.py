@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from provisioning.engine.context import Context
 from provisioning.engine.keys import chosen_sys_id, ends
 from provisioning.engine.plan import Plan
-from provisioning.model import ObjectType, Pending, group_key, user_key
+from provisioning.model import ObjectType, Pending, Record, group_key, user_key
 from provisioning.rules.membership import MembershipSeen
+from provisioning.rules.protection import ACCOUNT_FIELDS, Rights
 
 
 async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[Pending]) -> list[MembershipSeen]:
@@ -29,6 +30,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         if known["group", group].link.linked and known["user", member].link.linked
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
+    accounts, rights = await _accounts(context, {user for _, user in both.values()})
     unlinked = [
         user_key(source_id) if kind == "user" else group_key(source_id)
         for (kind, source_id), found in known.items()
@@ -48,6 +50,18 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             edge=edges.get(pair),
             rows=rows.get(both[pair], ()) if pair in both else (),
             candidate_sys_id=chosen_sys_id(context.job.tenant, "member", f"{pair[0]}:{pair[1]}", 0),
+            account=accounts.get(both[pair][1]) if pair in both else None,
+            rights=rights,
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]
+
+
+async def _accounts(context: Context, sys_ids: Collection[str]) -> tuple[Mapping[str, Record], Rights]:
+    """The users' records, as far as they tell who is protected, and what else tells it."""
+    if not sys_ids:
+        return {}, Rights()
+    table = context.job.schema.user.table
+    columns = (await context.target.dictionary())[table]
+    fields = ["sys_id", *(name for name in ACCOUNT_FIELDS if name in columns)]
+    return await context.target.read(table, sys_ids, fields), await context.rights.of_accounts()

@@ -24,6 +24,7 @@ from provisioning.rules.attributes import Facts
 from provisioning.rules.decide import Person, Seen
 from provisioning.rules.mapping import Columns, Desired, Key
 from provisioning.rules.matching import choose_match, resembling
+from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, Rights
 from provisioning.rules.scope import DEFAULT_GRANT, confers, entitles, unfiltered_checks
 from provisioning.schema import ObjectMapping
 
@@ -100,7 +101,8 @@ async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kin
     await _find_rivals(context, drafts, kind)
     await _resolve(context, plan, drafts)
     await _choose_unique(context, plan, drafts, mapping)
-    return [_seen(context, draft, kind) for draft in drafts]
+    rights = await _rights(context, drafts, kind)
+    return [_seen(context, draft, kind, rights) for draft in drafts]
 
 
 def _draft(pending: Pending, known: Known) -> Draft:
@@ -273,7 +275,8 @@ def _searchable(context: Context, assessment: Assessment) -> Assessment:
 
 
 async def _read_records(context: Context, drafts: Sequence[Draft], mapping: ObjectMapping, columns: Columns) -> None:
-    state = [name for name in ACCOUNT_STATE if name in columns] if mapping.type == "user" else []
+    needed = (*ACCOUNT_STATE, *ACCOUNT_FIELDS) if mapping.type == "user" else GROUP_FIELDS
+    state = [name for name in needed if name in columns]
     preferred = [name for name, _ in mapping.preferred]
     mapped = [name for name in mapping.columns if name in columns]
     fields = ["sys_id", *dict.fromkeys([*mapped, *state, *preferred])]
@@ -384,7 +387,15 @@ def _found(draft: Draft, desired: Desired, mapping: ObjectMapping) -> Record | N
     return chosen.record if chosen is not None else None
 
 
-def _seen(context: Context, draft: Draft, kind: ObjectType) -> Seen:
+async def _rights(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> Rights:
+    """What tells which of the records that were found are protected; asked for only where there are any."""
+    found = {record["sys_id"] for d in drafts for record in ((d.own, *d.hits) if d.own is not None else d.hits)}
+    if not found:
+        return Rights()
+    return await (context.rights.of_accounts() if kind == "user" else context.rights.of_groups(found))
+
+
+def _seen(context: Context, draft: Draft, kind: ObjectType, rights: Rights) -> Seen:
     link = draft.known.link
     generation = link.generation
     if link.linked and draft.own is None:
@@ -409,4 +420,5 @@ def _seen(context: Context, draft: Draft, kind: ObjectType) -> Seen:
         people=draft.people,
         chosen=draft.chosen,
         recheck=draft.recheck,
+        rights=rights,
     )

@@ -20,6 +20,7 @@ from provisioning.model import (
     WriteOutcome,
 )
 from provisioning.rows import Operation, Row
+from provisioning.rules.protection import Administrators
 
 
 class Source(Protocol):
@@ -98,6 +99,17 @@ class Target(Protocol):
     @property
     def refused(self) -> int:
         """How many calls the instance has refused because there were too many at once."""
+
+    async def own_account(self) -> str | None:
+        """The sys_id of the account that we are logged in with; None where the instance does not tell."""
+
+    async def administrators(self) -> Administrators:
+        """Who holds admin or security_admin, as far as we may know; to know nothing is an answer and no error."""
+
+    async def groups_with_roles(self, sys_ids: Collection[str]) -> frozenset[str]:
+        """Those of the groups that carry roles, their own or those of a parent. Raises `Unauthorized`, with the code
+        InsufficientRights, when that cannot be read.
+        """
 
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """One batch; the outcome of each write by its key. What came back without a clear outcome has been read back.

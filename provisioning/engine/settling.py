@@ -37,6 +37,7 @@ from provisioning.model import (
     Written,
 )
 from provisioning.rules.echo import altered, warnings_of
+from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
 from provisioning.rules.scope import in_scope
 from provisioning.rules.summary import Occurrence, Origin
@@ -57,6 +58,10 @@ class Settled:
 
 async def settle(work: Work, items: Sequence[Settled]) -> None:
     """Settles users, groups and memberships alike; counts what was settled."""
+    at = work.context.now()
+    # What is told once is told before it is remembered as told.
+    once = [_occurrence(item, work.origin, at) for item in items if _is_protected(item.decision)]
+    await work.context.journal.add([each for each in once if not each.decision.told], work.origin)
     people = [item for item in items if item.link is not None]
     settled = [item for item in items if item.link is None]
     await _settle_edges(work, settled)
@@ -65,7 +70,6 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     await _remember_waiting(work, settled)
     await _call_waiting(work, arrived | await _arrived_meanwhile(work, settled))
     await _remember_due(work, settled)
-    at = work.context.now()
     occurrences = [(item, _occurrence(item, work.origin, at)) for item in settled]
     await work.context.journal.add([o for item, o in occurrences if _is_worth_an_entry(item)], work.origin)
     if work.tally.occurrences is not None:
@@ -159,6 +163,10 @@ def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
         case None if isinstance(item.decision.action, Fail):
             action = item.decision.action
             return _escrowed(base, before, action.code, mask(action.message), at)
+        case None if isinstance(item.decision.action, Skip) and _is_protected(item.decision):
+            if not base.linked and base.origin == "adopted":  # an adoption that had begun is given up
+                base = replace(base, sys_id=None, intended=False, origin=None)
+            return _escrowed(base, before, PROTECTED, item.decision.action.description, at)
         case None:
             return _link_after_skip(base, item.decision)
 
@@ -266,6 +274,8 @@ async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
             case Written(), Remove():
                 # The source may still have a membership whose group was left behind.
                 after[pair] = None if item.row.pending.withdrawn else Edge(group, member)
+            case None, Skip() if _is_protected(item.decision):
+                after[pair] = replace(known.get(pair) or Edge(group, member), protected=True)
             case None, Skip() if item.row.pending.withdrawn and not item.decision.recheck:
                 after[pair] = None
             case None, Skip(reason="NotPermitted"):  # what was made while members were mapped is still known as ours
@@ -305,6 +315,8 @@ async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
         )
         if item.decision.recheck:
             again.append((at, replace(blank, unproven=True)))
+        elif _is_protected(item.decision):  # until somebody allows it, or the account loses its rights
+            again.append((at, replace(blank, unproven=pending.withdrawn)))
         elif isinstance(item.outcome, Refused | Unsettled) or isinstance(item.decision.action, Fail):
             again.append((at, blank))
     await work.context.due.add(again)
@@ -314,9 +326,15 @@ def _is_worth_an_entry(item: Settled) -> bool:
     action = item.decision.action
     if not isinstance(action, Skip):
         return True
+    if _is_protected(item.decision):
+        return False  # it has one already
     adopted = item.decision.match is not None and item.decision.match.how == "attribute" and item.link is not None
     remembered = bool(item.etag or item.decision.grants)
     return adopted or bool(item.decision.missing) or (action.reason == "NotEffectivelyEntitled" and remembered)
+
+
+def _is_protected(decision: Decision) -> bool:
+    return isinstance(decision.action, Skip) and decision.action.reason == PROTECTED
 
 
 def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:

@@ -31,6 +31,7 @@ from provisioning.rules.assessment import Assessment, Policy
 from provisioning.rules.differences import changed_fields
 from provisioning.rules.mapping import ACTIVE, Desired, Key
 from provisioning.rules.matching import choose_match
+from provisioning.rules.protection import Rights, shielded
 from provisioning.rules.scope import in_scope, reasons
 from provisioning.schema import ObjectMapping
 
@@ -56,7 +57,7 @@ class Seen:
     sys_id. `searched` says how many of its keys were searched for, and `hits` what the last of them found; `owners` are
     the other source objects that these records belong to, `rival` one that holds a key. `candidate_sys_id` is the
     sys_id for a new record, `resolved` the records of references by table and name, `chosen` the free value of each
-    column that takes a unique one.
+    column that takes a unique one, `rights` what tells whether the record is protected.
     """
 
     key: str
@@ -78,10 +79,25 @@ class Seen:
     people: Mapping[str, Person] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
     recheck: bool = False
+    rights: Rights = field(default_factory=Rights)
 
 
 def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
-    """Raises nothing: what cannot be provisioned becomes a `Fail` that says why and what to do."""
+    """Raises nothing: what cannot be provisioned becomes a `Fail` that says why and what to do; what would touch a
+    protected record, a `Skip`.
+    """
+    decision = _decide(seen, mapping, policy)
+    return shielded(decision, mapping.type, _record(seen, decision), seen.link, policy.protection, seen.rights)
+
+
+def _record(seen: Seen, decision: Decision) -> Record | None:
+    """The record that the decision is about."""
+    found = decision.match.sys_ids[:1] if decision.match is not None else ()
+    records = (seen.own, *seen.hits) if seen.own is not None else seen.hits
+    return next((record for record in records if record["sys_id"] in found), None)
+
+
+def _decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
     assessment = seen.assessment
     decision = Decision(
         object=seen.key,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from provisioning.model import Create, Decision, Edge, Link, Match, Missing, Remove, Skip
+from msgspec.structs import replace
+
+from provisioning.model import Create, Decision, Edge, Link, Match, Missing, Record, Remove, Skip
+from provisioning.rules.protection import Protection, Rights, protected_account, protected_membership
 
 REMOVED = "the membership ended"
 LEFT_BEHIND = "the group is out of scope"
 UNMAPPED = "the members of groups are not mapped"
+NOTHING_NAMED = Protection()
 
 
 @dataclass(frozen=True, slots=True)
 class MembershipSeen:
     """What was observed of one membership. `rows` are the sys_ids of its rows in ServiceNow; `group_in_scope` and
-    `wanted` say what the source says now. An end that is `planned` is created by this same plan.
+    `wanted` say what the source says now. An end that is `planned` is created by this same plan. `account` is the
+    user's record, where something may have to be written.
     """
 
     key: str
@@ -28,9 +33,23 @@ class MembershipSeen:
     edge: Edge | None
     rows: tuple[str, ...]
     candidate_sys_id: str
+    account: Record | None = None
+    rights: Rights = field(default_factory=Rights)
 
 
-def decide_membership(seen: MembershipSeen, *, mapped: bool = True) -> Decision:
+def decide_membership(seen: MembershipSeen, *, mapped: bool = True, protection: Protection = NOTHING_NAMED) -> Decision:
+    """What the source asks for, unless the user's account is protected."""
+    decision = _decide(seen, mapped=mapped)
+    if seen.account is None or seen.member is None or not isinstance(decision.action, Create | Remove):
+        return decision
+    why = protected_account(seen.account, seen.member, protection, seen.rights)
+    if why is None:
+        return decision
+    told = seen.edge is not None and seen.edge.protected
+    return replace(decision, action=protected_membership(why), awaits={}, told=told)
+
+
+def _decide(seen: MembershipSeen, *, mapped: bool) -> Decision:
     """Removed is only what the source had and whose row we made or found; a row that others made anew in its place
     goes with it, since the source says that the user is no member. Where members are not `mapped` nothing is written.
     """

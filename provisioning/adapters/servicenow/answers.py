@@ -20,7 +20,9 @@ from provisioning.adapters.servicenow.faults import QUOTA, Fault, Problem, by_pr
 
 
 class Answer(Struct, frozen=True):
-    """What came back, of the whole call or of one item of a batch. `seconds` is what a whole call took."""
+    """What came back, of the whole call or of one item of a batch. `seconds` is what a whole call took. `total` is how
+    many records a query selects, before access rules take any away; None where the instance does not tell.
+    """
 
     status: int
     body: bytes
@@ -28,6 +30,7 @@ class Answer(Struct, frozen=True):
     pause: float | None = None
     location: str = ""
     seconds: float = 0.0
+    total: int | None = None
 
 
 def answer_of(response: httpx.Response) -> Answer:
@@ -39,7 +42,13 @@ def answer_of(response: httpx.Response) -> Answer:
         _pause(response) if response.status_code == codes.TOO_MANY_REQUESTS else None,
         _elsewhere(response) if response.has_redirect_location else "",
         response.extensions.get(SECONDS, 0.0),
+        _total(response),
     )
+
+
+def _total(response: httpx.Response) -> int | None:
+    text = response.headers.get("X-Total-Count", "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _pause(response: httpx.Response) -> float | None:

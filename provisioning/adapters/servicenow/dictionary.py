@@ -38,6 +38,24 @@ async def load(calls: Calls, reader: Reader, tables: Sequence[str]) -> Columns:
     return known
 
 
+def require(columns: Columns, host: str, table: str, fields: Iterable[str]) -> None:
+    """Raises `ConfigError` for what the instance lacks: names that it does not know it ignores, in a filter too, and
+    then answers with everybody.
+    """
+    known = columns.get(table)
+    if known is None:
+        raise ConfigError(
+            f"SchemaAttributeNotFound: {host} has no table {table}, or hides it. Correct the mapping, or let the "
+            "integration user read the table"
+        )
+    for name in fields:
+        if name != "sys_id" and name.partition(".")[0] not in known:
+            raise ConfigError(
+                f"SchemaAttributeNotFound: table {table} of {host} has no field {name}. Correct the mapping, or create "
+                "the field in ServiceNow"
+            )
+
+
 async def _from_dictionary(reader: Reader, tables: Sequence[str]) -> dict[str, dict[str, Column]]:
     try:
         families = await _families(reader, tables)

@@ -6,7 +6,7 @@ does not understand and answers with everybody. Knows no transport.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 from msgspec import Struct, structs
@@ -60,16 +60,11 @@ class Lookup(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        return f"{self._before_values()}{self._condition()}{self._after_values()}"
+        return f"{self._before_values()}{any_of(self.field, self.values)}{self._after_values()}"
 
     def _before_values(self) -> str:
         given = f"{self.given[0]}%3D{_escaped(self.given[1])}%5E" if self.given else ""
         return f"/api/now/table/{self.table}?sysparm_query={given}"
-
-    def _condition(self) -> str:
-        if len(self.values) > 1 and all(map(_fits_in_list, self.values)):
-            return f"{self.field}IN{','.join(map(_escaped, self.values))}"
-        return "%5EOR".join(f"{self.field}%3D{_escaped(value)}" for value in self.values)
 
     def _after_values(self) -> str:
         fields = f"&sysparm_fields={','.join(self.fields)}" if self.fields else ""
@@ -124,6 +119,13 @@ def lookups(
     for group, each in ((in_list, 1), (one_by_one, len(field) + 8)):
         for packed in _packed(group, room, each):
             yield structs.replace(empty, values=packed)
+
+
+def any_of(field: str, values: Sequence[str]) -> str:
+    """The condition, as part of an address, that the field equals one of the values."""
+    if len(values) > 1 and all(map(_fits_in_list, values)):
+        return f"{field}IN{','.join(map(_escaped, values))}"
+    return "%5EOR".join(f"{field}%3D{_escaped(value)}" for value in values)
 
 
 def _packed(values: Iterable[str], room: int, each: int) -> Iterator[tuple[str, ...]]:

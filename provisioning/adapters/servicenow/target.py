@@ -13,11 +13,12 @@ from provisioning.adapters.servicenow.checking import Finding
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
+from provisioning.adapters.servicenow.roles import Roles
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
-from provisioning.errors import ConfigError
 from provisioning.model import Record, Write, WriteOutcome
 from provisioning.rules.comparison import loose
+from provisioning.rules.protection import Administrators
 
 TABLES = (
     "sys_user",
@@ -37,6 +38,7 @@ class ServiceNowTarget:
         self._tables = tuple(tables)
         self._calls = Calls(session)
         self._reader = Reader(self._calls)
+        self._roles = Roles(self._calls, self._reader)
         self._pace = Pace()
         self._writer = Writer(self._calls, self._reader, self._pace)
         self._columns: dictionary.Columns | None = None
@@ -105,6 +107,15 @@ class ServiceNowTarget:
         """How many calls the instance has refused because there were too many at once."""
         return self._session.budget.refused
 
+    async def own_account(self) -> str | None:
+        return await self._roles.own_account()
+
+    async def administrators(self) -> Administrators:
+        return await self._roles.administrators()
+
+    async def groups_with_roles(self, sys_ids: Collection[str]) -> frozenset[str]:
+        return await self._roles.carrying(sys_ids)
+
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """May take several calls: what the instance did not get to is sent again, what is in doubt is read back."""
         try:
@@ -120,19 +131,7 @@ class ServiceNowTarget:
         await self._session.aclose()
 
     async def _require(self, table: str, fields: Collection[str]) -> None:
-        """An instance ignores the names it does not know, in a filter too, and then answers with everybody."""
-        columns = (await self.dictionary()).get(table)
-        if columns is None:
-            raise ConfigError(
-                f"SchemaAttributeNotFound: {self._session.host} has no table {table}, or hides it. Correct the "
-                "mapping, or let the integration user read the table"
-            )
-        for name in fields:
-            if name != "sys_id" and name.partition(".")[0] not in columns:
-                raise ConfigError(
-                    f"SchemaAttributeNotFound: table {table} of {self._session.host} has no field {name}. Correct the "
-                    "mapping, or create the field in ServiceNow"
-                )
+        dictionary.require(await self.dictionary(), self._session.host, table, fields)
 
 
 def _with_key(field: str, fields: Collection[str]) -> tuple[str, ...]:

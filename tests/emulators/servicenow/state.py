@@ -54,6 +54,7 @@ class Instance:
         self.counts: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.recent: deque[tuple[str, str, int]] = deque(maxlen=1000)
+        self.caller = "admin"  # whose request is being answered
         self.scripts: list[str] = []  # what `javascript:` values were evaluated: a client must never cause one
         self.node_moves = 0
         self.version = 0
@@ -179,9 +180,11 @@ class Instance:
         return self.display(table, row) if row else ""
 
     def run_script(self, script: str) -> str:
-        """Evaluates a `javascript:` value just enough to show that somebody let one through."""
+        """Evaluates a `javascript:` value just enough to show that somebody let one through: `gs.getUserID()` is the
+        caller's sys_id.
+        """
         self.scripts.append(script)
-        (user,) = self.find("sys_user", user_name="admin")[:1] or ({"sys_id": ""},)
+        (user,) = self.find("sys_user", user_name=self.caller)[:1] or ({"sys_id": ""},)
         return user["sys_id"] if "getUserID" in script else ""
 
     # -- writing

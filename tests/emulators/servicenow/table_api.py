@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def answer(instance: Instance, request: Request, route: Route) -> Reply:
     definition = instance.table(route.table)
     view = parameters(request.query)
+    instance.caller = request.user
     match request.method, bool(route.sys_id):
         case "GET" | "HEAD", True:
             reply = _one(instance, definition, route.sys_id, view)
