@@ -14,7 +14,6 @@ from provisioning.engine.keys import ends
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.turns import Turns
 from provisioning.engine.work import Work
-from provisioning.errors import Unauthorized
 from provisioning.model import Decision, Link
 
 TOO_FEW_TO_SHARE = 8  # writes that go in one request although another slot is free: two would save seconds at most
@@ -117,10 +116,8 @@ async def _of_groups_with_roles(work: Work, ready: Iterable[Ready]) -> dict[str,
     groups = {each.row.key: ends(each.decision.object)[0] for each in memberships}
     links = await work.context.links.load({("group", group) for group in groups.values()})
     sys_ids = {group: link.link.sys_id for (_, group), link in links.items() if link.link.sys_id}
-    try:
-        with_roles = await work.context.target.groups_with_roles(set(sys_ids.values()))
-    except Unauthorized:
-        with_roles = frozenset(sys_ids.values())
+    rights = await work.context.rights.of_groups(set(sys_ids.values()))
+    with_roles = rights.groups if rights.groups_known else frozenset(sys_ids.values())
     found: dict[str, deque[Ready]] = {}
     for each in memberships:
         sys_id = sys_ids.get(groups[each.row.key])
