@@ -258,7 +258,7 @@ def test_a_connection_that_was_refused_wrote_nothing_for_certain(world):
 
 
 def test_refused_credentials_and_pauses_wrote_nothing_for_certain(world):
-    world.instance.faults.add("batch: POST sys_user", "unauthorized", times=2)
+    world.instance.faults.add("batch: POST sys_user", "unauthorized", times=4)
     with pytest.raises(Unauthorized):
         world.write(insert(1), insert(2))
     world.instance.faults.add("batch: POST sys_user", "too_many", times=1)

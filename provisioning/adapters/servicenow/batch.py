@@ -13,7 +13,7 @@ import msgspec
 from httpx import codes
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from provisioning.adapters.servicenow.answers import Answer, body_of
+from provisioning.adapters.servicenow.answers import UNDECODABLE, Answer, body_of
 from provisioning.adapters.servicenow.faults import Fault
 
 PATH = "/api/now/v1/batch"
@@ -22,6 +22,9 @@ _READ_HEADERS = Raw(b'[{"name":"Accept","value":"application/json"}]')
 _WRITE_HEADERS = Raw(
     b'[{"name":"Accept","value":"application/json"},{"name":"Content-Type","value":"application/json"}]'
 )
+
+
+NOTHING = UNSET
 
 
 class Item(Struct):
@@ -37,7 +40,7 @@ class Item(Struct):
 
 class _Batch(Struct):
     batch_request_id: str
-    rest_requests: Sequence[Item]
+    rest_requests: list[Item]
 
 
 class _Serviced(Struct, frozen=True):
@@ -53,13 +56,6 @@ class _Answered(Struct, frozen=True):
     unserviced_requests: list[str | int] = []
 
 
-class _Methods(Struct, frozen=True):
-    class Each(Struct, frozen=True):
-        method: str
-
-    rest_requests: list[Each]
-
-
 class Reply(Struct, frozen=True):
     """The answers by item id, the ids that the instance did not get to, and its own time for all (None: not told)."""
 
@@ -70,7 +66,7 @@ class Reply(Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _answered = msgspec.json.Decoder(_Answered, strict=False)
-_methods = msgspec.json.Decoder(_Methods)
+_sent = msgspec.json.Decoder(_Batch)
 
 
 def read(number: int, url: str) -> Item:
@@ -85,7 +81,7 @@ def change(number: int, method: str, url: str, fields: dict[str, str] | None = N
 
 
 def encode(number: int, items: Sequence[Item]) -> bytes:
-    return _encoder.encode(_Batch(str(number), items))
+    return _encoder.encode(_Batch(str(number), list(items)))
 
 
 def decode(answer: Answer) -> Reply | Fault:
@@ -94,7 +90,7 @@ def decode(answer: Answer) -> Reply | Fault:
         return fault if isinstance(fault, Fault) else _without_items(answer)
     try:
         answered = _answered.decode(answer.body)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         fault = body_of(answer)
         return fault if isinstance(fault, Fault) else _without_items(answer)
     answers: dict[str, Answer] = {}
@@ -105,12 +101,14 @@ def decode(answer: Answer) -> Reply | Fault:
     return Reply(answers, frozenset(map(str, answered.unserviced_requests)), seconds)
 
 
-def is_read(content: bytes) -> bool:
-    """Whether a batch holds reads only, by what it really says."""
+def items_of(content: bytes) -> Sequence[Item]:
+    """The items of a batch; none where it is not written as `encode` writes it, or an item has other headers."""
     try:
-        return all(each.method == "GET" for each in _methods.decode(content).rest_requests)
-    except msgspec.MsgspecError:
-        return False
+        sent = _sent.decode(content)
+    except UNDECODABLE:
+        return ()
+    known = all(bytes(item.headers) in {bytes(_READ_HEADERS), bytes(_WRITE_HEADERS)} for item in sent.rest_requests)
+    return sent.rest_requests if known and _encoder.encode(sent) == content else ()
 
 
 def _body(item: _Serviced) -> bytes:
@@ -127,5 +125,5 @@ def _without_items(answer: Answer) -> Fault:
         "doubt",
         "InternalServerError",
         f"the instance answered a batch without its items ({answer.status})",
-        "It is retried by itself; if it lasts, check that the Batch API (/api/now/v1/batch) is active",
+        "It is retried by itself. If it lasts, ServiceNow administrator: check that the Batch API is active",
     )

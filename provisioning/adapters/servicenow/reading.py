@@ -56,7 +56,8 @@ class Reader:
             cut: list[Lookup] = []
             for lookup, rows in zip(pending, await self.results([each.url for each in pending]), strict=True):
                 if isinstance(rows, Fault):
-                    raise rows.error(self._calls.session.host)
+                    columns = (lookup.field, *((lookup.given[0],) if lookup.given else ()))
+                    raise rows.about(lookup.table, *columns).error(self._calls.session.host)
                 checked = list(lookup.checked(rows))
                 if len(rows) >= lookup.limit and len(lookup.values) > 1:
                     cut += lookup.halves()
@@ -85,7 +86,7 @@ class Reader:
             for at in waiting:
                 answer = reply.answers.get(str(at))
                 results[at] = records_of(answer) if answer else _UNSERVICED
-            waiting = [at for at in waiting if _is_doubtful(results[at])]
+            waiting = [at for at in waiting if _may_pass(results[at], attempt)]
             if not waiting:
                 break
         return results
@@ -95,12 +96,15 @@ _UNSERVICED = Fault(
     "doubt",
     "Timeout",
     f"the instance did not get to a read within {TRIES} batches",
-    "It is retried by itself; if it lasts, the instance is overloaded or its indexes are missing",
+    "It is retried by itself. If it lasts, ServiceNow administrator: look at the instance's load and its indexes",
 )
 
 
-def _is_doubtful(result: Result) -> bool:
-    return isinstance(result, Fault) and result.kind == "doubt"
+def _may_pass(result: Result, attempt: int) -> bool:
+    """Whether to ask again: instances also answer 401 and the API's 403 in passing. A 401 is asked again only once."""
+    return isinstance(result, Fault) and (
+        result.kind in {"doubt", "moved"} or (result.kind == "login" and attempt == 0)
+    )
 
 
 async def _side_by_side(jobs: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

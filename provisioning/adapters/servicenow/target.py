@@ -39,7 +39,7 @@ class ServiceNowTarget:
         self._calls = Calls(session, slots)
         self._reader = Reader(self._calls)
         self._pace = Pace()
-        self._writer = Writer(self._calls, self._reader, self._pace)
+        self._writer = Writer(self._calls, self._reader, self._pace, lengths=self._length)
         self._columns: dictionary.Columns | None = None
         self._learning = asyncio.Lock()
         self.batch_size = self._pace.size
@@ -108,6 +108,11 @@ class ServiceNowTarget:
         """Whether this instance can be used as it is configured."""
         return await checking.check(self._calls, self._reader, self._tables)
 
+    def _length(self, table: str, name: str) -> int:
+        """How many characters a column has room for; 0 where it was not learnt."""
+        column = (self._columns or {}).get(table, {}).get(name)
+        return column.max_length if column else 0
+
     async def aclose(self) -> None:
         await self._session.aclose()
 
@@ -116,14 +121,14 @@ class ServiceNowTarget:
         columns = (await self.dictionary()).get(table)
         if columns is None:
             raise ConfigError(
-                f"SchemaAttributeNotFound: {self._session.host} has no table {table}, or hides it. Correct the "
-                "mapping, or let the integration user read the table"
+                f"SchemaAttributeNotFound: {self._session.host} has no table {table}, or hides it. Entra "
+                "administrator: correct the mapping. ServiceNow administrator: let the integration user read the table"
             )
         for name in fields:
             if name != "sys_id" and name.partition(".")[0] not in columns:
                 raise ConfigError(
-                    f"SchemaAttributeNotFound: table {table} of {self._session.host} has no field {name}. Correct the "
-                    "mapping, or create the field in ServiceNow"
+                    f"SchemaAttributeNotFound: table {table} of {self._session.host} has no field {name}. Entra "
+                    "administrator: correct the mapping. ServiceNow administrator: create the field in ServiceNow"
                 )
 
 
