@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, record_of
+from provisioning.adapters.servicenow.evidence import Evidence
 from provisioning.adapters.servicenow.faults import Fault, ReplyLost, timeout
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import lookups
@@ -29,8 +30,6 @@ from provisioning.model import (
     WriteOutcome,
     Written,
 )
-from provisioning.rules.comparison import loose
-from provisioning.rules.echo import is_held
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +39,6 @@ SYS_ID = re.compile(r"[0-9A-Za-z_.\-]{1,32}")
 """Not always 32 hex digits: update sets write such as glean_user_role."""
 
 _ECHO = "sysparm_display_value=false&sysparm_exclude_reference_link=true"
-_KEYS = {
-    "sys_user": ("user_name",),
-    "sys_user_group": ("name",),
-    "sys_user_grmember": ("group", "user"),
-}
-_CUT_AT = 40
-"""user_name is cut at 40 characters without an error (KB2029092); the shortest limit of a key."""
 
 Doubt = tuple[Write, Fault]
 
@@ -167,7 +159,7 @@ class Writer:
             if isinstance(outcome, Fault):
                 if outcome.kind in {"login", "moved", "throttled"}:
                     denied.append((write, outcome))
-                elif _needs_a_look(write, outcome):
+                elif _needs_a_look(outcome):
                     doubts.append((write, outcome))
                     continue
                 outcome = Refused(outcome.code, outcome.message, outcome.way_out, transient=_is_passing(outcome))
@@ -200,11 +192,12 @@ class Writer:
                 outcomes[write.key] = Unsettled(f"{fault.message}; reading back failed too: {error}")
             return []
         again: list[Doubt] = []
+        evidence = Evidence(self._lengths, self._honours_sys_ids)
         for write, fault in doubts:
             record = present.get((write.table, write.sys_id))
-            outcome = self._seen(write, fault, record)
+            outcome = evidence.outcome(write, fault, record)
             if outcome is None and is_last:
-                outcome = self._given_up(write, fault, record or {})
+                outcome = evidence.after_repeat(write, fault, record)
             if outcome is None:
                 again.append((write, fault))
             else:
@@ -218,64 +211,6 @@ class Writer:
         asked = [each for table, sys_ids in ids.items() for each in lookups(table, "sys_id", sys_ids, ())]
         found = await self._reader.rows(asked)
         return {(lookup.table, row["sys_id"]): row for lookup, rows in found for row in rows}
-
-    def _seen(self, write: Write, fault: Fault, record: Record | None) -> WriteOutcome | None:
-        """What reading back proves; None when the write was not applied and may be repeated."""
-        match write:
-            case DeleteRecord():
-                return Written({}) if record is None else None
-            case PatchRecord():
-                return _GONE if record is None else self._patched(write, fault, record)
-            case InsertRecord():
-                if record is not None:
-                    return Written(dict(record)) if self._is_ours(write, record) else _COLLISION
-                if fault.kind == "refused":
-                    return Refused(fault.code, fault.message, fault.way_out)
-                if not self._honours_sys_ids:
-                    return Unsettled(f"{fault.message}; the instance chooses sys_ids itself, so it cannot be read back")
-                return None
-
-    def _is_ours(self, write: InsertRecord, record: Record) -> bool:
-        """Whether the record under our sys_id holds the key that we sent, as far as the column has room for it."""
-        names = [name for name in _KEYS.get(write.table, ()) if name in write.fields] or list(write.fields)
-        return all(_holds(record.get(name), write.fields[name], self._lengths(write.table, name)) for name in names)
-
-    def _patched(self, write: PatchRecord, fault: Fault, record: Record) -> WriteOutcome | None:
-        """A value counts as stored when the column holds as much of it as it has room for. Where others are not, the
-        instance has not applied the change, or has and dropped or altered a value: a repeat does no harm and tells.
-        """
-        readable = write.fields.keys() & record.keys()
-        if any(self._differs(write, name, record[name]) for name in readable):
-            if fault.kind != "refused":
-                return None
-            return self._partly(write, fault, record) or Refused(fault.code, fault.message, fault.way_out)
-        if hidden := write.fields.keys() - readable:
-            return Unsettled(f"{fault.message}; these fields cannot be read back: {', '.join(sorted(hidden))}")
-        return Written(dict(record))
-
-    def _partly(self, write: PatchRecord, fault: Fault, record: Record) -> Unsettled | None:
-        """Whether some fields hold what was sent and did not before, and others do not: nobody knows by whom."""
-        stored = [
-            name
-            for name in sorted(write.fields.keys() & record.keys())
-            if not self._differs(write, name, record[name]) and write.before.get(name) != record[name]
-        ]
-        return Unsettled(f"{fault.message}; yet the record now holds {', '.join(stored)} as sent") if stored else None
-
-    def _given_up(self, write: Write, fault: Fault, record: Record) -> WriteOutcome:
-        """What a write came to that was read back, repeated, and again not found as it was sent."""
-        if fault.kind == "missing":
-            verb = "delete" if isinstance(write, DeleteRecord) else "change"
-            return Refused(
-                "InsufficientRights",
-                f"the record exists, and access rules hide it from the integration user that wants to {verb} it (404)",
-                f"ServiceNow administrator: let the integration user {verb} this record of {write.table}",
-            )
-        partly = self._partly(write, fault, record) if isinstance(write, PatchRecord) else None
-        return partly or Refused(fault.code, fault.message, fault.way_out, transient=True)
-
-    def _differs(self, write: PatchRecord, name: str, stored: str) -> bool:
-        return not is_held(write.fields[name], stored, self._lengths(write.table, name))
 
 
 def _item(at: int, write: Write) -> batch.Item:
@@ -307,11 +242,11 @@ def _is_sendable(write: Write, outcomes: dict[str, WriteOutcome]) -> bool:
     return True
 
 
-def _needs_a_look(write: Write, fault: Fault) -> bool:
+def _needs_a_look(fault: Fault) -> bool:
     """A refusal may only mean that reading back was denied (KB0546297), or that an earlier try made the record; and
     "no record" that access rules hide from this verb what a list shows.
     """
-    return fault.kind in {"doubt", "missing"} or (fault.kind == "refused" and not isinstance(write, DeleteRecord))
+    return fault.kind in {"doubt", "missing", "refused"}
 
 
 def _may_pass(fault: Fault, turn: int) -> bool:
@@ -323,30 +258,11 @@ def _is_passing(fault: Fault) -> bool:
     return fault.kind in {"login", "moved", "throttled", "asleep"}
 
 
-def _holds(stored: str | None, sent: str, length: int) -> bool:
-    if stored is None:
-        return False
-    return loose(stored) == loose(sent) or (
-        len(stored) >= (length or _CUT_AT) and loose(sent).startswith(loose(stored))
-    )
-
-
 def _put_off(writes: Sequence[Write], code: str, message: str, outcomes: dict[str, WriteOutcome]) -> None:
     for write in writes:
         outcomes[write.key] = Refused(code, message, "It is tried again by itself", transient=True)
 
 
-_GONE = Refused(
-    "InvalidAnchor",
-    "the record does not exist, or access rules hide it",
-    "Operator: if somebody deleted it, restart the job, which matches again. ServiceNow administrator: else let the "
-    "integration user read it",
-)
-_COLLISION = Refused(
-    "Conflict",
-    "another record has the sys_id that was chosen for this one",
-    "It is tried again by itself under the next sys_id. If it lasts, ServiceNow administrator: look at the record",
-)
 _MISSING = Fault(
     "doubt",
     "InternalServerError",
