@@ -28,13 +28,16 @@ from provisioning.adapters.servicenow.faults import (
 
 
 class Answer(Struct, frozen=True):
-    """What came back, of the whole call or of one item of a batch."""
+    """What came back, of the whole call or of one item of a batch. `total` is X-Total-Count, which counts rows before
+    access rules take some out: the whole list's, or under sysparm_no_count those of the window.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     pause: float | None = None
     location: str = ""
+    total: int | None = None
 
 
 def answer_of(response: httpx.Response) -> Answer:

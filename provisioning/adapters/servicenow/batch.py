@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from httpx import codes
@@ -25,6 +26,7 @@ _WRITE_HEADERS = Raw(
 
 
 NOTHING = UNSET
+_DIGITS = 12
 
 
 class Item(Struct):
@@ -49,6 +51,7 @@ class _Serviced(Struct, frozen=True):
     body: str | None = None
     error_message: str | None = None
     execution_time: float | None = None
+    headers: Any = None
 
 
 class _Answered(Struct, frozen=True):
@@ -70,7 +73,8 @@ _sent = msgspec.json.Decoder(_Batch)
 
 
 def read(number: int, url: str) -> Item:
-    return Item(str(number), "GET", url)
+    """With the headers of its answer: only X-Total-Count tells a short list from one that access rules cut."""
+    return Item(str(number), "GET", url, exclude_response_headers=False)
 
 
 def change(number: int, method: str, url: str, fields: dict[str, str] | None = None) -> Item:
@@ -96,7 +100,7 @@ def decode(answer: Answer) -> Reply | Fault:
     answers: dict[str, Answer] = {}
     seconds: float | None = 0.0
     for item in answered.serviced_requests:
-        answers.setdefault(str(item.id), Answer(item.status_code, _body(item)))
+        answers.setdefault(str(item.id), Answer(item.status_code, _body(item), total=_total(item)))
         seconds = None if seconds is None or item.execution_time is None else seconds + item.execution_time / 1000
     return Reply(answers, frozenset(map(str, answered.unserviced_requests)), seconds)
 
@@ -118,6 +122,14 @@ def _body(item: _Serviced) -> bytes:
         return base64.b64decode(item.body)
     except (binascii.Error, ValueError):
         return item.body.encode()
+
+
+def _total(item: _Serviced) -> int | None:
+    for header in item.headers if isinstance(item.headers, list) else ():
+        if isinstance(header, dict) and str(header.get("name")).lower() == "x-total-count":
+            said = str(header.get("value"))
+            return int(said) if said.isdecimal() and said.isascii() and len(said) < _DIGITS else None
+    return None
 
 
 def _without_items(answer: Answer) -> Fault:
