@@ -108,7 +108,7 @@ def after_work(fault: Fault, reply: Reply) -> Reply:
             # The array ends wherever it was, the error follows, and the first brace is never closed.
             kept = reply.body[: max(len(reply.body) // 2, 12)]
             return Reply(200, kept + b'"],' + _cancelled()[1:], reply.headers)
-        case "error_in_stream" if reply.status == 200:
+        case "error_in_stream" if reply.status == 200 and reply.body.startswith(b'{"result":'):
             rows = _first_rows(reply.body, fault.after_rows)
             return Reply(200, b'{"result":' + rows + b"," + _cancelled()[1:], reply.headers)
         case _:
