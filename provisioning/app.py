@@ -6,14 +6,12 @@ adapters that need them, when they need them.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -24,6 +22,7 @@ from provisioning.adapters.graph import (
     GraphSession,
     GraphSource,
     ManagedIdentity,
+    OnlyReads,
     Secret,
     SignedIn,
     StaticToken,
@@ -141,6 +140,7 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
     settings: Settings,
     *,
     dry_run: bool = False,
+    only_reads: bool = False,
     document: Any = None,
     reading: Collection[str] = (),
     graph_transport: httpx.AsyncBaseTransport | None = None,
@@ -152,8 +152,9 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
     schema that cannot be worked with.
 
     A dry run reads both sides and the state, refuses below everything to write to the sides, and keeps what it writes
-    to the state to itself.
+    to the state to itself. With `only_reads` the same holds of the sides, and the state is the job's own.
     """
+    only_reads = only_reads or dry_run
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     async with AsyncExitStack() as opened:
@@ -174,7 +175,7 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
             GraphSession(
                 settings.graph_base_url,
                 _tokens(settings),
-                transport=ReadOnlyTransport(graph, reads=_only_reads) if dry_run else graph,
+                transport=ReadOnlyTransport(graph, reads=OnlyReads(settings.graph_base_url)) if only_reads else graph,
             ),
             service_principal_id=settings.service_principal_id,
             user_attributes=tuple(dict.fromkeys((*schema.user.source_properties, *reading))),
@@ -183,7 +184,7 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         opened.push_async_callback(source.aclose)
         target = _CountingTarget(
             ServiceNowSession(
-                settings.instance_url, _login(settings), slots=settings.slots, dry_run=dry_run, transport=servicenow
+                settings.instance_url, _login(settings), slots=settings.slots, dry_run=only_reads, transport=servicenow
             )
         )
         opened.push_async_callback(target.aclose)
@@ -282,16 +283,3 @@ def _store(settings: Settings, at_end: Callable[[Callable[[], Awaitable[None]]],
             credential = DefaultAzureCredential()
             at_end(credential.close)
             return TablesStore.from_account_url(url, credential)
-
-
-def _only_reads(request: httpx.Request) -> bool:
-    """A GET, or a batch of nothing else."""
-    if request.method == "GET":
-        return True
-    if request.method != "POST" or not urlsplit(str(request.url)).path.endswith("/$batch"):
-        return False
-    try:
-        items = json.loads(request.content)["requests"]
-        return all(item["method"] == "GET" for item in items)
-    except (ValueError, KeyError, TypeError):
-        return False

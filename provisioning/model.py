@@ -123,10 +123,15 @@ class InsertRecord(Struct, frozen=True, tag=True):
 
 
 class PatchRecord(Struct, frozen=True, tag=True):
+    """`before` is what the record held when the write was decided, as far as it is known: it tells later whether a
+    write without a clear answer took place.
+    """
+
     key: str
     table: str
     sys_id: str
     fields: dict[str, str]
+    before: dict[str, str] = {}
 
 
 class DeleteRecord(Struct, frozen=True, tag=True):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import httpx
 
-from provisioning.adapters.servicenow.session import changes_nothing
+from provisioning.adapters.servicenow.reads import changes_nothing
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.engine.engine import Engine
 from provisioning.engine.managed import count_managed

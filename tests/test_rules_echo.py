@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.model import Create, Decision, Disable, Refused, Remove, Skip, Unsettled, Update, Written
-from provisioning.rules.echo import altered, warnings_of
+from provisioning.rules.echo import altered, is_held, warnings_of
 
 
 def told(sent: str, now: str | None, before: str = "") -> tuple[str, ...]:
@@ -64,3 +64,34 @@ def test_a_warning_names_each_altered_field_and_repeats_no_value(sent, record):
     secret = {name: "geheim-" + value for name, value in sent.items()}
     found = warnings_of(Decision("user:u1", Disable("s1", secret, {})), Written(record))
     assert not any("geheim" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored", "max_length", "held"),
+    [
+        ("Analyst", "Analyst", 0, True),
+        ("Analyst", "Analys", 6, True),
+        ("Analyst", "Analys", 0, False),  # nobody knows that it is a cut
+        ("Analyst", "Analys", 7, False),  # there was room for all of it
+        ("Analyst", "Analy", 6, False),
+        ("Analyst", "analys", 6, False),
+        ("Analyst", "", 6, False),
+        ("", "", 6, True),
+        ("", "Analyst", 6, False),
+        ("ab", "abc", 2, False),
+        ("Åsa😀😀", "Åsa😀", 4, True),  # characters are counted
+        ("Åsa😀😀", "Åsa😀", 5, True),  # UTF-16 units are counted
+        ("Åsa😀😀", "Åsa😀", 6, True),  # units, and no half of a pair is kept
+        ("Åsa😀😀", "Åsa😀", 7, False),
+        ("Åsa😀xx", "Åsa😀", 6, False),
+    ],
+)
+def test_a_value_that_a_column_cut_counts_as_held(sent, stored, max_length, held):
+    assert is_held(sent, stored, max_length) is held
+
+
+@given(st.text(min_size=1, max_size=12), st.integers(1, 14))
+def test_whatever_a_column_cuts_by_characters_is_held_and_what_was_there_before_is_not(sent, max_length):
+    assert is_held(sent, sent[:max_length], max_length)
+    before = "\x00" + sent
+    assert not is_held(sent, before[: max_length + 1], max_length)

@@ -164,6 +164,19 @@ def test_trap_8_more_rows_than_an_answer_holds_hide_no_other_value(world):
     assert len(found["Zebra"]) == 1
 
 
+@pytest.mark.parametrize("names", [["Zebra"], ["Twin", "Zebra", "Network"], ["Zebra", "Nobody"]])
+def test_trap_8_a_window_full_of_hidden_rows_hides_no_record_that_is_visible(world, names):
+    """The window is cut before access rules: an answer without a row can be the first part of a longer one."""
+    for _ in range(300):
+        world.instance.insert("sys_user_group", {"name": "Twin", "description": "secret"})
+        if len(names) != 3:
+            world.instance.insert("sys_user_group", {"name": "Zebra", "description": "secret"})
+    world.instance.insert("sys_user_group", {"sys_id": "f" * 32, "name": "Zebra"})
+    world.instance.access.hidden_rows["sys_user_group"] = "description=secret"
+    found = world.find("sys_user_group", "name", names)
+    assert [row["sys_id"] for row in found["Zebra"]] == ["f" * 32]
+
+
 def test_a_key_that_may_not_be_read_is_said_instead_of_matched_without(world):
     world.instance.access.unreadable["sys_user"].add("user_name")
     with pytest.raises(Unauthorized, match="user_name") as raised:
@@ -199,7 +212,6 @@ def test_every_question_stays_below_two_thousand_characters_and_asks_plainly(wor
             assert asked["sysparm_suppress_pagination_header"] == ["true"]
             assert asked["sysparm_no_count"] == ["true"]
             assert int(asked["sysparm_limit"][0]) > 0
-    assert all(item["exclude_response_headers"] for batch in world.wire.batches for item in batch)
 
 
 def test_reads_that_the_instance_did_not_get_to_are_sent_again(world):

@@ -25,7 +25,7 @@ def said(message, detail="null"):
         (401, said("User is not authenticated"), "login", "ServiceNowCredentialsValidation"),
         (401, "<html>", "login", "ServiceNowCredentialsValidation"),
         (404, said("No Record found", "Record doesn't exist or ACL restricts"), "missing", "InvalidAnchor"),
-        (404, said("Requested URI does not represent any resource"), "refused", "UnprocessableEntity"),
+        (404, said("Requested URI does not represent any resource"), "no table", "NotImplemented"),
         (400, said("Invalid table u_x"), "no table", "SchemaAttributeNotFound"),
         (400, said("Exception while reading request", "Rejected large"), "refused", "UnprocessableEntity"),
         (400, "<html>Request header is too large</html>", "refused", "UnprocessableEntity"),
@@ -34,7 +34,7 @@ def said(message, detail="null"):
         (403, said("Operation Failed", "Error during insert of sys_user (A)"), "refused", "Conflict"),
         (403, said("Unique Key violation detected by database"), "refused", "Conflict"),
         (403, said("Data Policy Exception: Email"), "refused", "MandatoryFieldsMissing"),
-        (403, said("User Not Authorized", "Failed API level ACL Validation"), "refused", "InsufficientRights"),
+        (403, said("User Not Authorized", "Failed API level ACL Validation"), "moved", "InsufficientRights"),
         (403, said("Insufficient rights to query records"), "refused", "InsufficientRights"),
         (403, "", "refused", "InsufficientRights"),
         (405, said("Method not supported"), "refused", "MethodNotAllowed"),
@@ -102,13 +102,6 @@ def test_batch_answers_are_matched_by_id_whatever_their_order_and_type():
 def test_a_batch_without_its_items_leaves_everything_in_doubt(body):
     fault = batch.decode(Answer(200, body))
     assert fault.kind == "doubt"
-
-
-def test_only_a_batch_of_nothing_but_gets_is_a_read():
-    gets = [batch.read(1, "/a"), batch.read(2, "/b")]
-    assert batch.is_read(batch.encode(1, gets))
-    assert not batch.is_read(batch.encode(1, [*gets, batch.change(3, "DELETE", "/c")]))
-    assert not batch.is_read(b"not json")
 
 
 @pytest.mark.parametrize(

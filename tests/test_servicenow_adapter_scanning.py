@@ -57,7 +57,7 @@ class Drained:
     """
 
     def __init__(self, world, scan=None, position=START, between=None):
-        calls = Calls(world.session, 2)
+        calls = Calls(world.session)
         self.scan = scan or Scan(TABLE, (), ("name",), limit=2)
         self.pages, self.ids = [], []
         met = {position}
@@ -82,7 +82,7 @@ def iterated(world, scan, position=START):
     """The sys_ids of a scan through the iterator."""
 
     async def run():
-        return [row["sys_id"] async for page in pages(Calls(world.session, 2), scan, position) for row in page.rows]
+        return [row["sys_id"] async for page in pages(Calls(world.session), scan, position) for row in page.rows]
 
     return world.do(run())
 

@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
 from provisioning.adapters.servicenow.auth import OAuth
+from provisioning.adapters.servicenow.faults import ReplyLost
 from provisioning.adapters.servicenow.session import instance_url
 from provisioning.errors import ConfigError, Unauthorized, Unavailable
+from provisioning.model import DeleteRecord, InsertRecord
 from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, INTEGRATION_USER
 from tests.servicenow_world import World
 
@@ -259,6 +261,92 @@ def test_a_redirection_is_not_followed_and_only_its_host_is_named(runner):
         world.find("sys_user", "user_name", ["admin"])
     assert SECRET not in str(raised.value)
     assert {request.url.host for request in world.wire.requests} == {"contoso.service-now.com"}
+
+
+ELSEWHERE = {
+    "the same host": "https://contoso.service-now.com/api/now/v2/batch",
+    "a path": "/login.do",
+    "another host": "https://evil.example/api/now/v1/batch",
+    "a host that looks like ours": "https://contoso.service-now.com.evil.example/",
+    "plain http": "http://contoso.service-now.com/api/now/v1/batch",
+    "nonsense": "https://[::1",
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ELSEWHERE.values(), ids=ELSEWHERE)
+@pytest.mark.parametrize("of", ["/oauth_token.do", "/api/now/v1/batch"])
+def test_no_redirection_of_any_kind_is_followed_with_credentials_or_without(runner, status, location, of):
+    world = World(runner)
+
+    def redirect(request):
+        return httpx.Response(status, headers={"Location": location}) if request.url.path == of else request
+
+    world.wire.meddle = redirect
+    with pytest.raises(Unavailable) as raised:
+        world.find("sys_user", "user_name", ["admin"])
+    assert CLIENT_SECRET not in str(raised.value)
+    asked = [(request.url.scheme, request.url.host, request.url.path) for request in world.wire.requests]
+    ours = ("https", "contoso.service-now.com")
+    assert asked == [(*ours, "/oauth_token.do"), (*ours, "/api/now/v1/batch")][: 1 if of == "/oauth_token.do" else 2]
+
+
+@pytest.mark.parametrize("kind", ["basic", "api-key", "oauth-client-credentials", "oauth-password"])
+@pytest.mark.parametrize(
+    "path", ["https://evil.example/api/now/table/sys_user", "//evil.example/x", "http://contoso.service-now.com/x"]
+)
+def test_credentials_go_to_no_other_address_whoever_asks(runner, kind, path):
+    world = World(runner)
+    session = world.another_session(credentials(kind, **logins(world)[kind]))
+    with pytest.raises(Unavailable, match="not sent"):
+        world.do(session.get(path))
+    assert world.wire.requests == []
+
+
+@pytest.mark.parametrize("kind", ["basic", "api-key", "oauth-client-credentials", "oauth-password"])
+def test_no_cookie_is_ever_sent_whatever_the_login_and_whatever_is_set(runner, kind):
+    world = World(runner)
+    target = ServiceNowTarget(world.another_session(credentials(kind, **logins(world)[kind])))
+    world.do(target.dictionary())
+    world.instance.faults.add("POST batch", "unauthorized", times=1)
+    world.do(target.find("sys_user", "user_name", ["admin"], []))
+    world.do(target.write([DeleteRecord("d", "sys_user", "e" * 32)]))
+    assert len(world.wire.requests) > 4
+    assert not any("cookie" in request.headers for request in world.wire.requests)
+
+
+@pytest.mark.parametrize("kind", ["oauth-client-credentials", "oauth-password"])
+def test_a_secret_is_in_the_form_of_a_token_request_and_in_no_other_request(runner, kind):
+    world = World(runner)
+    target = ServiceNowTarget(world.another_session(credentials(kind, **logins(world)[kind])))
+    world.do(target.find("sys_user", "user_name", ["admin"], []))
+    for request in world.wire.requests:
+        sent = f"{request.url} {dict(request.headers)} {request.content.decode()}"
+        assert (CLIENT_SECRET in sent) == (request.url.path == "/oauth_token.do")
+
+
+@pytest.mark.parametrize("kind", ["basic", "oauth-client-credentials"])
+def test_a_401_that_lasts_is_answered_with_two_attempts_and_no_more(runner, kind):
+    world = World(runner)
+    world.instance.switches.lock_out_after = 5
+    target = ServiceNowTarget(world.another_session(credentials(kind, **logins(world)[kind])))
+    world.do(target.dictionary())
+    world.instance.faults.add("POST batch", "unauthorized", times=None)
+    for call in (target.find("sys_user", "user_name", ["admin"], []), target.write([DeleteRecord("d", "t", "e")])):
+        with world.counted() as asked, pytest.raises(Unauthorized):
+            world.do(call)
+        assert asked.get("POST batch", 0) <= 2
+        assert asked.get("POST token", 0) <= 2
+
+
+@pytest.mark.parametrize("effect", ["refused_connection", "status", "html", "dropped_session"])
+def test_where_no_token_comes_nothing_was_written_for_certain(runner, effect):
+    world = World(runner)
+    world.instance.faults.add("POST token", effect, status=503, times=None)
+    with pytest.raises(Unavailable) as raised:
+        world.write(InsertRecord("w", "sys_user", "a" * 32, {"user_name": "ada"}))
+    assert not isinstance(raised.value, ReplyLost)
+    assert world.instance.counts["POST batch"] == 0
 
 
 def test_a_host_that_does_not_exist_is_an_invalid_instance(runner):

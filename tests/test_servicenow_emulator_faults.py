@@ -162,7 +162,7 @@ def test_every_effect_changes_what_the_caller_sees(effect):
         if effect == "batch_cut":
             call.instance.faults.add("POST batch", effect)
             assert call.batch(item("a", "GET", USERS)).json()["unserviced_requests"] == ["a"]
-        elif effect in {"drop_fields", "denied_after_write", "status_after_write"}:
+        elif effect in {"drop_fields", "denied_after_write", "status_after_write", "literal_after_write"}:
             call.instance.faults.add("PATCH sys_user", effect, fields=["title"])
             reply = call("PATCH", f"{USERS}/{NATASHA_ID}", json={"title": "T"})
             assert reply.status_code != 200 or reply.json()["result"]["title"] == ""

@@ -30,6 +30,14 @@ def is_idempotent(request: httpx.Request) -> bool:
     return request.method in SAFE_METHODS or request.method in {"PUT", "PATCH", "DELETE"}
 
 
+def answered_at(response: httpx.Response, *, now: Callable[[], float] = time.time) -> float:
+    """When the other side says that it answered, in seconds since 1970; our own clock where it does not say. The times
+    that it names are by its clock, which may differ from ours by hours.
+    """
+    said = _seconds_until(response.headers.get("Date", ""), 0.0)
+    return said if math.isfinite(said) else now()
+
+
 def retry_after(response: httpx.Response, *, now: Callable[[], float] = time.time) -> float | None:
     """Seconds to wait by the Retry-After header: a whole number, a fraction (Graph's "2.128") or an HTTP date. None
     where it says nothing that can be waited for.
@@ -38,7 +46,7 @@ def retry_after(response: httpx.Response, *, now: Callable[[], float] = time.tim
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _seconds_until(text, now())
+        seconds = _seconds_until(text, answered_at(response, now=now))
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
@@ -103,6 +111,28 @@ class RetryTransport(httpx.AsyncBaseTransport):
     def _backoff(self, attempt: int) -> float:
         """0.5, 1, 2 ... seconds, each up to half as long again so that workers do not return together."""
         return float(0.5 * 2 ** (attempt - 1) * (1 + self._jitter() / 2))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class WholeTransport(httpx.AsyncBaseTransport):
+    """Reads an answer to its end, so that a connection that breaks in the middle of one, or a compressed body that does
+    not unpack, is a failed attempt too.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        try:
+            await response.aread()
+        except httpx.DecodingError as error:
+            raise httpx.RemoteProtocolError(str(error), request=request) from error
+        finally:
+            await response.aclose()
+        return response
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -74,7 +74,7 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     shell = _shell(context)
 
     async def work() -> Exit:
-        async with running.opened(shell) as app:
+        async with running.opened(shell, only_reads=True) as app:
             return await checking.check(app, shell, as_json=json)
 
     _ended(work())

@@ -191,8 +191,8 @@ def _writes(decision: Decision, table: str) -> list[Write]:
     match decision.action:
         case Create(sys_id=sys_id, fields=fields):
             return [InsertRecord(decision.object, table, sys_id, fields)]
-        case Update(sys_id=sys_id, fields=fields) | Disable(sys_id=sys_id, fields=fields):
-            return [PatchRecord(decision.object, table, sys_id, fields)]
+        case Update(sys_id, fields, before) | Disable(sys_id, fields, before):
+            return [PatchRecord(decision.object, table, sys_id, fields, before)]
         case Remove(sys_id=sys_id):
             found = decision.match.sys_ids if table == MEMBERSHIPS and decision.match else ()
             rows = dict.fromkeys([sys_id, *found])

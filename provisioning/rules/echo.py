@@ -9,10 +9,25 @@ from typing import assert_never
 
 from provisioning.model import Create, Decision, Disable, Fail, Remove, Skip, Update, WriteOutcome, Written
 
+_LAST_OF_ONE_UNIT = 0xFFFF
+
 
 def altered(fields: Mapping[str, str], record: Mapping[str, str]) -> dict[str, str]:
     """What the record holds of each field that it does not hold as sent; a field that may not be read is not told."""
     return {name: record[name] for name, value in fields.items() if name in record and record[name] != value}
+
+
+def is_held(sent: str, stored: str, max_length: int) -> bool:
+    """Whether a column of this length (0: not known) holds what was sent, cut at its end if it has to be. Databases
+    count characters or UTF-16 units, and do not store half of a pair.
+    """
+    if stored == sent:
+        return True
+    if max_length < 1 or not stored or len(stored) >= len(sent) or not sent.startswith(stored):
+        return False
+    units = len(stored.encode("utf-16-le", "surrogatepass")) // 2
+    halves_a_pair = units == max_length - 1 and ord(sent[len(stored)]) > _LAST_OF_ONE_UNIT
+    return len(stored) == max_length or units == max_length or halves_a_pair
 
 
 def warnings_of(decision: Decision, outcome: WriteOutcome | None) -> tuple[str, ...]:

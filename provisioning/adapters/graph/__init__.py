@@ -4,6 +4,7 @@ nothing to read should not pay for them.
 """
 
 from provisioning.adapters.graph.identities import ApplicationIdentity, Certificate, ManagedIdentity, Secret
+from provisioning.adapters.graph.reads import OnlyReads
 from provisioning.adapters.graph.session import GraphSession, graph_host
 from provisioning.adapters.graph.source import GraphSource
 from provisioning.adapters.graph.tokens import SignedIn, StaticToken
@@ -14,6 +15,7 @@ __all__ = [
     "GraphSession",
     "GraphSource",
     "ManagedIdentity",
+    "OnlyReads",
     "Secret",
     "SignedIn",
     "StaticToken",

@@ -23,7 +23,7 @@ import httpx
 
 from provisioning.adapters.graph.answers import Call, json_of
 from provisioning.adapters.graph.tokens import StaticToken, Tokens
-from provisioning.adapters.http import RetryTransport
+from provisioning.adapters.http import RetryTransport, WholeTransport
 from provisioning.errors import ConfigError, Unavailable
 
 GLOBAL_GRAPH = "https://graph.microsoft.com/v1.0"
@@ -84,7 +84,7 @@ class GraphSession:
                 f"GRAPH_ACCESS_TOKEN is accepted for an emulator on this machine only, not for {self.root}: set "
                 "ENTRA_CLIENT_SECRET, ENTRA_CLIENT_CERTIFICATE_PATH or a managed identity instead"
             )
-        inner = _Whole(transport or httpx.AsyncHTTPTransport())
+        inner = WholeTransport(transport or httpx.AsyncHTTPTransport())
         self._http = httpx.AsyncClient(
             transport=RetryTransport(inner, may_resend=_only_reads, sleep=sleep, jitter=jitter),
             auth=_Bearer(tokens, httpx.URL(self.root)),
@@ -185,24 +185,6 @@ class GraphSession:
         from kiota_http.middleware.options import ResponseHandlerOption  # noqa: PLC0415 - see `_build`
 
         return ResponseHandlerOption(NativeResponseHandler())
-
-
-class _Whole(httpx.AsyncBaseTransport):
-    """Reads an answer to its end, so that a connection that breaks in the middle of one is a failed attempt too."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._inner.handle_async_request(request)
-        try:
-            await response.aread()
-        finally:
-            await response.aclose()
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 class _Bearer(httpx.Auth):

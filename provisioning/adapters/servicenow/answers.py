@@ -5,7 +5,7 @@ must not know who asked, nor what was being written.
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +14,24 @@ import msgspec
 from httpx import codes
 from msgspec import Struct
 
-from provisioning.adapters.http import retry_after
+from provisioning.adapters.http import answered_at, retry_after
 from provisioning.adapters.servicenow.budget import SECONDS
-from provisioning.adapters.servicenow.faults import QUOTA, Fault, Problem, by_problem, by_status, timeout, unreadable
+from provisioning.adapters.servicenow.faults import (
+    QUOTA,
+    Fault,
+    Problem,
+    by_page,
+    by_problem,
+    by_status,
+    timeout,
+    unreadable,
+)
 
 
 class Answer(Struct, frozen=True):
-    """What came back, of the whole call or of one item of a batch. `seconds` is what a whole call took. `total` is how
-    many records a query selects, before access rules take any away; None where the instance does not tell.
+    """What came back, of the whole call or of one item of a batch. `seconds` is what a whole call took. `total` is
+    X-Total-Count, which counts rows before access rules take some out: the whole list's, or under sysparm_no_count
+    those of the window; None where the instance does not tell.
     """
 
     status: int
@@ -52,14 +62,15 @@ def _total(response: httpx.Response) -> int | None:
 
 
 def _pause(response: httpx.Response) -> float | None:
-    """Seconds to stay away: Retry-After, else until the rate rule's window ends."""
+    """Seconds to stay away: Retry-After, else until the rate rule's window ends by the instance's own clock."""
     asked = retry_after(response)
     if asked is not None:
         return asked
     try:
-        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - time.time())
+        pause = float(response.headers["X-RateLimit-Reset"]) - answered_at(response)
     except (KeyError, ValueError):
         return None
+    return max(0.0, pause) if math.isfinite(pause) else None
 
 
 def _elsewhere(response: httpx.Response) -> str:
@@ -68,6 +79,10 @@ def _elsewhere(response: httpx.Response) -> str:
         return response.request.url.join(response.headers["Location"]).host
     except httpx.InvalidURL:
         return ""
+
+
+UNDECODABLE = (ValueError, RecursionError)
+"""What msgspec raises: its own errors and UnicodeDecodeError are ValueErrors, deep nesting overflows the stack."""
 
 
 class _Record(Struct, frozen=True):
@@ -91,7 +106,7 @@ def record_of(answer: Answer) -> dict[str, str] | Fault:
     if codes.is_success(answer.status) and answer.status != codes.ACCEPTED:
         try:
             decoded = _record.decode(answer.body)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             pass
         else:
             if decoded.error is None:
@@ -108,7 +123,7 @@ def records_of(answer: Answer) -> list[dict[str, str]] | Fault:
     if answer.status == codes.OK:
         try:
             decoded = _records.decode(answer.body)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             pass
         else:
             if decoded.error is None:
@@ -129,14 +144,15 @@ def body_of(answer: Answer) -> dict[str, Any] | Fault:
         return fault
     try:
         body = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         if QUOTA.encode() in answer.body:
             return timeout("the answer was cut off by the instance: " + QUOTA)
         if codes.is_error(answer.status):
             return by_problem(answer.status, Problem())
         return unreadable("an answer that is not JSON, or was cut off")
     if not isinstance(body, dict):
-        return unreadable("JSON that is not an object")
+        is_error = codes.is_error(answer.status)
+        return by_problem(answer.status, Problem()) if is_error else unreadable("JSON that is not an object")
     if codes.is_error(answer.status) or body.get("error") is not None:
         return by_problem(answer.status, _problem(body))
     return body
@@ -147,21 +163,7 @@ def _by_page(answer: Answer) -> Fault | None:
     start = answer.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start.startswith(b"<") and "html" not in answer.content_type:
         return None
-    if b"instance hibernating" in answer.body[:4096].lower():
-        return Fault(
-            "asleep",
-            "ServiceNowInstanceInvalid",
-            "the instance hibernates",
-            "Wake it up on developer.servicenow.com; it answers again after some minutes",
-        )
-    if codes.is_client_error(answer.status):
-        return by_problem(answer.status, Problem())
-    return Fault(
-        "doubt",
-        "ServiceNowInstanceInvalid",
-        f"the instance answered a web page ({answer.status}) in place of data: maintenance, hibernation or a login",
-        "Open the instance in a browser; it is retried by itself",
-    )
+    return by_page(answer.status, hibernates=b"instance hibernating" in answer.body[:4096].lower())
 
 
 def _problem(body: Mapping[str, Any]) -> Problem:
@@ -185,6 +187,7 @@ def _string(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case dict():
-            return _string(value.get("value", value.get("display_value")))
+            inner = value.get("value", value.get("display_value"))
+            return str(inner) if isinstance(inner, dict) else _string(inner)
         case _:
             return str(value)

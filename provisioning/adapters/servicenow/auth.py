@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from provisioning.adapters.servicenow.answers import answer_of, body_of
-from provisioning.adapters.servicenow.faults import Fault
+from provisioning.adapters.servicenow.faults import Fault, ReplyLost
 from provisioning.errors import ConfigError, Unauthorized, Unavailable
 
 TOKEN_PATH = "/oauth_token.do"  # noqa: S105 - a path
@@ -81,7 +81,8 @@ class OAuth(httpx.Auth):
         self._refusal = _Refusal(now)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        used = ""
+        # A request that brings a token back was refused with it (KB2466644: a session that moved to another node).
+        used = request.headers.get("Authorization", "").removeprefix("Bearer ")
         for _ in range(2):  # once more after a 401, with a token asked for anew: never more
             async with self._lock:
                 if self._token == used or self._now() >= self._good_until:
@@ -111,20 +112,24 @@ class OAuth(httpx.Auth):
             self._refusal.happened(
                 Unauthorized(
                     f"{host}: the token endpoint refused the credentials (grant {self._form['grant_type']}, status "
-                    f"{response.status_code}). Check client id and secret, that the registry record is active and "
-                    "names an application user, and that glide.oauth.inbound.client.credential.grant_type.enabled is "
-                    "true; with user and password also that the user is active, not locked out and not web-only; with "
-                    "a signed assertion that the JWT key is registered and the subject is a user's name",
+                    f"{response.status_code}). Operator: check client id and secret. ServiceNow administrator: check "
+                    "that the registry record is active and names an application user, and that "
+                    "glide.oauth.inbound.client.credential.grant_type.enabled is true; with user and password also "
+                    "that the user is active, not locked out and not web-only; with a signed assertion that the JWT "
+                    "key is registered and the subject is a user's name",
                     code="ServiceNowCredentialsValidation",
                 )
             )
         body = body_of(answer_of(response))
         if isinstance(body, Fault):
-            raise body.error(host)
+            error = body.error(host)
+            if isinstance(error, ReplyLost):  # what needs the token was not sent
+                raise Unavailable(str(error), code=error.code)
+            raise error
         token = body.get("access_token")
         if not isinstance(token, str) or not token:
             raise Unavailable(
-                f"{host}: the token endpoint answered without a token. Check {TOKEN_PATH} on the instance"
+                f"{host}: the token endpoint answered without a token. ServiceNow administrator: check {TOKEN_PATH}"
             )
         self._token = token
         self._good_until = self._now() + max(_seconds(body.get("expires_in")) - RENEW_BEFORE, 1.0)
@@ -161,9 +166,10 @@ class FixedCredentials(httpx.Auth):
                     return
         self._refusal.happened(
             Unauthorized(
-                f"{request.url.host}: the instance does not accept the credentials (401, twice). Check them, that the "
-                "account is active and not locked out, and that it may log in this way: ServiceNow refuses Basic "
-                "authentication to interactive accounts (role snc_basic_auth_api_access, or web service access only)",
+                f"{request.url.host}: the instance does not accept the credentials (401, twice). Operator: check them. "
+                "ServiceNow administrator: check that the account is active and not locked out, and that it may log in "
+                "this way: ServiceNow refuses Basic authentication to interactive accounts (role "
+                "snc_basic_auth_api_access, or web service access only)",
                 code="ServiceNowCredentialsValidation",
             )
         )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from httpx import codes
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from provisioning.adapters.servicenow.answers import Answer, body_of
+from provisioning.adapters.servicenow.answers import UNDECODABLE, Answer, body_of
 from provisioning.adapters.servicenow.faults import Fault
 
 PATH = "/api/now/v1/batch"
@@ -22,6 +23,10 @@ _READ_HEADERS = Raw(b'[{"name":"Accept","value":"application/json"}]')
 _WRITE_HEADERS = Raw(
     b'[{"name":"Accept","value":"application/json"},{"name":"Content-Type","value":"application/json"}]'
 )
+
+
+NOTHING = UNSET
+_DIGITS = 12
 
 
 class Item(Struct):
@@ -37,7 +42,7 @@ class Item(Struct):
 
 class _Batch(Struct):
     batch_request_id: str
-    rest_requests: Sequence[Item]
+    rest_requests: list[Item]
 
 
 class _Serviced(Struct, frozen=True):
@@ -46,18 +51,12 @@ class _Serviced(Struct, frozen=True):
     body: str | None = None
     error_message: str | None = None
     execution_time: float | None = None
+    headers: Any = None
 
 
 class _Answered(Struct, frozen=True):
     serviced_requests: list[_Serviced]
     unserviced_requests: list[str | int] = []
-
-
-class _Methods(Struct, frozen=True):
-    class Each(Struct, frozen=True):
-        method: str
-
-    rest_requests: list[Each]
 
 
 class Reply(Struct, frozen=True):
@@ -70,11 +69,12 @@ class Reply(Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _answered = msgspec.json.Decoder(_Answered, strict=False)
-_methods = msgspec.json.Decoder(_Methods)
+_sent = msgspec.json.Decoder(_Batch)
 
 
 def read(number: int, url: str) -> Item:
-    return Item(str(number), "GET", url)
+    """With the headers of its answer: only X-Total-Count tells a short list from one that access rules cut."""
+    return Item(str(number), "GET", url, exclude_response_headers=False)
 
 
 def change(number: int, method: str, url: str, fields: dict[str, str] | None = None) -> Item:
@@ -85,7 +85,7 @@ def change(number: int, method: str, url: str, fields: dict[str, str] | None = N
 
 
 def encode(number: int, items: Sequence[Item]) -> bytes:
-    return _encoder.encode(_Batch(str(number), items))
+    return _encoder.encode(_Batch(str(number), list(items)))
 
 
 def decode(answer: Answer) -> Reply | Fault:
@@ -94,23 +94,25 @@ def decode(answer: Answer) -> Reply | Fault:
         return fault if isinstance(fault, Fault) else _without_items(answer)
     try:
         answered = _answered.decode(answer.body)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         fault = body_of(answer)
         return fault if isinstance(fault, Fault) else _without_items(answer)
     answers: dict[str, Answer] = {}
     seconds: float | None = 0.0
     for item in answered.serviced_requests:
-        answers.setdefault(str(item.id), Answer(item.status_code, _body(item)))
+        answers.setdefault(str(item.id), Answer(item.status_code, _body(item), total=_total(item)))
         seconds = None if seconds is None or item.execution_time is None else seconds + item.execution_time / 1000
     return Reply(answers, frozenset(map(str, answered.unserviced_requests)), seconds)
 
 
-def is_read(content: bytes) -> bool:
-    """Whether a batch holds reads only, by what it really says."""
+def items_of(content: bytes) -> Sequence[Item]:
+    """The items of a batch; none where it is not written as `encode` writes it, or an item has other headers."""
     try:
-        return all(each.method == "GET" for each in _methods.decode(content).rest_requests)
-    except msgspec.MsgspecError:
-        return False
+        sent = _sent.decode(content)
+    except UNDECODABLE:
+        return ()
+    known = all(bytes(item.headers) in {bytes(_READ_HEADERS), bytes(_WRITE_HEADERS)} for item in sent.rest_requests)
+    return sent.rest_requests if known and _encoder.encode(sent) == content else ()
 
 
 def _body(item: _Serviced) -> bytes:
@@ -122,10 +124,18 @@ def _body(item: _Serviced) -> bytes:
         return item.body.encode()
 
 
+def _total(item: _Serviced) -> int | None:
+    for header in item.headers if isinstance(item.headers, list) else ():
+        if isinstance(header, dict) and str(header.get("name")).lower() == "x-total-count":
+            said = str(header.get("value"))
+            return int(said) if said.isdecimal() and said.isascii() and len(said) < _DIGITS else None
+    return None
+
+
 def _without_items(answer: Answer) -> Fault:
     return Fault(
         "doubt",
         "InternalServerError",
         f"the instance answered a batch without its items ({answer.status})",
-        "It is retried by itself; if it lasts, check that the Batch API (/api/now/v1/batch) is active",
+        "It is retried by itself. If it lasts, ServiceNow administrator: check that the Batch API is active",
     )

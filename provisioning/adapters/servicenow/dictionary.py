@@ -45,14 +45,14 @@ def require(columns: Columns, host: str, table: str, fields: Iterable[str]) -> N
     known = columns.get(table)
     if known is None:
         raise ConfigError(
-            f"SchemaAttributeNotFound: {host} has no table {table}, or hides it. Correct the mapping, or let the "
-            "integration user read the table"
+            f"SchemaAttributeNotFound: {host} has no table {table}, or hides it. Entra administrator: correct the "
+            "mapping. ServiceNow administrator: let the integration user read the table"
         )
     for name in fields:
         if name != "sys_id" and name.partition(".")[0] not in known:
             raise ConfigError(
-                f"SchemaAttributeNotFound: table {table} of {host} has no field {name}. Correct the mapping, or create "
-                "the field in ServiceNow"
+                f"SchemaAttributeNotFound: table {table} of {host} has no field {name}. Entra administrator: correct "
+                "the mapping. ServiceNow administrator: create the field in ServiceNow"
             )
 
 

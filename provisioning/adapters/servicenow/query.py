@@ -18,6 +18,8 @@ from provisioning.rules.comparison import loose
 LONGEST_URL = 1_900
 """Of the path and query; with the host it stays under 2,000 characters."""
 LONGEST_VALUE = 1_000
+MOST_ROWS = 10_000
+"""What an instance gives where no limit is asked for."""
 _SHORTEST_ROOM = 300
 
 _PLAIN = "@._-~:/"  # need no escape in a query string
@@ -73,10 +75,18 @@ class Lookup(Struct, frozen=True):
             f"&sysparm_suppress_pagination_header=true&sysparm_no_count=true&sysparm_limit={self.limit}"
         )
 
-    def halves(self) -> tuple[Lookup, Lookup]:
-        middle = len(self.values) // 2
-        first, second = self.values[:middle], self.values[middle:]
-        return structs.replace(self, values=first), structs.replace(self, values=second)
+    @property
+    def narrower(self) -> tuple[Lookup, ...]:
+        """What to ask where the answer may have been cut: half the values each, or for one value more rows; nothing
+        where that is as many as an instance gives.
+        """
+        if len(self.values) > 1:
+            middle = len(self.values) // 2
+            first, second = self.values[:middle], self.values[middle:]
+            return structs.replace(self, values=first), structs.replace(self, values=second)
+        if self.limit >= MOST_ROWS:
+            return ()
+        return (structs.replace(self, rows_each=min(self.rows_each * 10, MOST_ROWS)),)
 
     def checked(self, rows: Iterable[Record]) -> Iterator[Record]:
         """The rows that were asked for. Raises `Unavailable` on the first that was not."""

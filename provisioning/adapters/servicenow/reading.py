@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
 from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, records_of
 from provisioning.adapters.servicenow.faults import Fault
@@ -22,6 +24,13 @@ TRIES = 3
 
 Result = list[dict[str, str]] | Fault
 _T = TypeVar("_T")
+
+
+class Page(Struct, frozen=True):
+    """`window` is how many rows there were before access rules took some out, as far as the instance tells."""
+
+    rows: list[dict[str, str]]
+    window: int
 
 
 class Calls:
@@ -52,12 +61,13 @@ class Reader:
         pending = list(lookups)
         while pending:
             cut: list[Lookup] = []
-            for lookup, rows in zip(pending, await self.results([each.url for each in pending]), strict=True):
-                if isinstance(rows, Fault):
-                    raise rows.error(self._calls.session.host)
-                checked = list(lookup.checked(rows))
-                if len(rows) >= lookup.limit and len(lookup.values) > 1:
-                    cut += lookup.halves()
+            for lookup, page in zip(pending, await self._pages([each.url for each in pending]), strict=True):
+                if isinstance(page, Fault):
+                    columns = (lookup.field, *((lookup.given[0],) if lookup.given else ()))
+                    raise page.about(lookup.table, *columns).error(self._calls.session.host)
+                checked = list(lookup.checked(page.rows))
+                if page.window >= lookup.limit and lookup.narrower:
+                    cut += lookup.narrower
                 else:
                     found.append((lookup, checked))
             pending = cut
@@ -65,12 +75,15 @@ class Reader:
 
     async def results(self, urls: Sequence[str]) -> list[Result]:
         """The rows of each GET, or why there are none, in order."""
+        return [page if isinstance(page, Fault) else page.rows for page in await self._pages(urls)]
+
+    async def _pages(self, urls: Sequence[str]) -> list[Page | Fault]:
         starts = range(0, len(urls), READS_PER_BATCH)
         batches = await _side_by_side(self._one_batch(urls[start : start + READS_PER_BATCH]) for start in starts)
         return list(itertools.chain.from_iterable(batches))
 
-    async def _one_batch(self, urls: Sequence[str]) -> list[Result]:
-        results: list[Result] = [_UNSERVICED] * len(urls)
+    async def _one_batch(self, urls: Sequence[str]) -> list[Page | Fault]:
+        results: list[Page | Fault] = [_UNSERVICED] * len(urls)
         waiting = list(range(len(urls)))
         for attempt in range(TRIES):
             if attempt:
@@ -82,8 +95,8 @@ class Reader:
                 continue
             for at in waiting:
                 answer = reply.answers.get(str(at))
-                results[at] = records_of(answer) if answer else _UNSERVICED
-            waiting = [at for at in waiting if _is_doubtful(results[at])]
+                results[at] = _page(answer) if answer else _UNSERVICED
+            waiting = [at for at in waiting if _may_pass(results[at], attempt)]
             if not waiting:
                 break
         return results
@@ -93,12 +106,20 @@ _UNSERVICED = Fault(
     "doubt",
     "Timeout",
     f"the instance did not get to a read within {TRIES} batches",
-    "It is retried by itself; if it lasts, the instance is overloaded or its indexes are missing",
+    "It is retried by itself. If it lasts, ServiceNow administrator: look at the instance's load and its indexes",
 )
 
 
-def _is_doubtful(result: Result) -> bool:
-    return isinstance(result, Fault) and result.kind == "doubt"
+def _page(answer: Answer) -> Page | Fault:
+    rows = records_of(answer)
+    return rows if isinstance(rows, Fault) else Page(rows, max(len(rows), answer.total or 0))
+
+
+def _may_pass(result: Page | Fault, attempt: int) -> bool:
+    """Whether to ask again: instances also answer 401 and the API's 403 in passing. A 401 is asked again only once."""
+    return isinstance(result, Fault) and (
+        result.kind in {"doubt", "moved"} or (result.kind == "login" and attempt == 0)
+    )
 
 
 async def _side_by_side(jobs: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

@@ -15,17 +15,20 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from provisioning.adapters.http import SAFE_METHODS, ReadOnlyTransport, RetryTransport
+from provisioning.adapters.http import ReadOnlyTransport, RetryTransport, WholeTransport
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, answer_of
+from provisioning.adapters.servicenow.answers import Answer, answer_of, body_of
 from provisioning.adapters.servicenow.auth import TOKEN_PATH
 from provisioning.adapters.servicenow.budget import Budget, MeasuringTransport
-from provisioning.adapters.servicenow.faults import ReplyLost
+from provisioning.adapters.servicenow.faults import Fault, ReplyLost
+from provisioning.adapters.servicenow.reads import changes_nothing, is_read
 from provisioning.errors import ConfigError, Unavailable
 
 CLIENT = "open-entra-provisioning/0.1"
 TIMEOUT = 60.0
 """Seconds to wait for an answer: twice what ServiceNow grants a batch, and what it grants a Table API call."""
+TRIES_WHERE_MOVED = 3
+"""How often a request is sent that the API as a whole refuses, as it does to a session that moved (KB2466644)."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -56,7 +59,7 @@ class ServiceNowSession:
         self._client = httpx.AsyncClient(
             auth=auth,
             transport=RetryTransport(
-                MeasuringTransport(inner, self.budget), may_resend=is_read, sleep=self.budget.pause
+                MeasuringTransport(WholeTransport(inner), self.budget), may_resend=is_read, sleep=self.budget.pause
             ),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
             headers={"Accept": "application/json", "User-Agent": CLIENT},
@@ -79,6 +82,22 @@ class ServiceNowSession:
         await self._sleep(0.5 * 2 ** (attempt - 1))
 
     async def _send(self, request: httpx.Request) -> Answer:
+        if (request.url.scheme, request.url.netloc) != (self.url.scheme, self.url.netloc):
+            raise Unavailable(
+                f"a request to {request.url.host} was about to carry the credentials for {self.host}; not sent. Report "
+                "it as a defect",
+                code="ServiceNowInstanceInvalid",
+            )
+        for attempt in range(1, TRIES_WHERE_MOVED):
+            answer = await self._sent(request)
+            if not _has_moved(answer):
+                return answer
+            await self.pause(attempt)
+            # The credentials renew a token that a request brings back; the load balancer chooses a node anew.
+            request.headers["Connection"] = "close"
+        return await self._sent(request)
+
+    async def _sent(self, request: httpx.Request) -> Answer:
         try:
             async with self.budget.place():
                 response = await self._client.send(request)
@@ -89,27 +108,29 @@ class ServiceNowSession:
     def _broken(self, error: httpx.RequestError) -> Unavailable:
         """What broke, and whether the request can have arrived."""
         if not isinstance(error, _NEVER_SENT):
+            # Where no token came, the request that needs it was not sent, or was answered 401 before.
+            kind = Unavailable if error.request.url.path == TOKEN_PATH else ReplyLost
             if isinstance(error, httpx.TimeoutException):
-                return ReplyLost(f"{self.host}: no answer in time. It is tried again by itself", code="Timeout")
-            return ReplyLost(
+                return kind(f"{self.host}: no answer in time. It is tried again by itself", code="Timeout")
+            return kind(
                 f"{self.host}: the connection broke before the answer was complete. It is tried again by itself",
                 code="WebExceptionProtocolError",
             )
         if _caused_by(error, socket.gaierror):
             return Unavailable(
-                f"{self.host}: no such host. Correct SERVICENOW_INSTANCE, or the name service of this machine",
+                f"{self.host}: no such host. Operator: correct SERVICENOW_INSTANCE, or this machine's name service",
                 code="ServiceNowInstanceInvalid",
             )
         if _caused_by(error, ssl.SSLError):
             return Unavailable(
-                f"{self.host}: its certificate is not trusted, or it does not speak TLS. Correct SERVICENOW_INSTANCE, "
-                "or the trusted certificates of this machine",
+                f"{self.host}: its certificate is not trusted, or it does not speak TLS. Operator: correct "
+                "SERVICENOW_INSTANCE, or the trusted certificates of this machine",
                 code="ServiceNowInstanceInvalid",
             )
         if isinstance(error, httpx.TimeoutException):
             return Unavailable(f"{self.host}: no connection in time. It is tried again by itself", code="Timeout")
         return Unavailable(
-            f"{self.host}: the connection was refused. Check SERVICENOW_INSTANCE and the firewall in between",
+            f"{self.host}: the connection was refused. Operator: check SERVICENOW_INSTANCE and the firewall in between",
             code="ServiceNowInstanceInvalid",
         )
 
@@ -142,16 +163,11 @@ def instance_url(instance: str) -> httpx.URL:
     return url.copy_with(path="/")
 
 
-def is_read(request: httpx.Request) -> bool:
-    """Whether a repeat does no harm: a GET, or a batch of nothing else."""
-    if request.method in SAFE_METHODS:
-        return True
-    return request.method == "POST" and request.url.path == batch.PATH and batch.is_read(request.content)
-
-
-def changes_nothing(request: httpx.Request) -> bool:
-    """Whether a dry run may send it: reads, and the request for a token."""
-    return is_read(request) or (request.method == "POST" and request.url.path == TOKEN_PATH)
+def _has_moved(answer: Answer) -> bool:
+    if answer.status != httpx.codes.FORBIDDEN:
+        return False
+    fault = body_of(answer)
+    return isinstance(fault, Fault) and fault.kind == "moved"
 
 
 def _is_loopback(host: str) -> bool:

@@ -40,7 +40,7 @@ class ServiceNowTarget:
         self._reader = Reader(self._calls)
         self._roles = Roles(self._calls, self._reader)
         self._pace = Pace()
-        self._writer = Writer(self._calls, self._reader, self._pace)
+        self._writer = Writer(self._calls, self._reader, self._pace, lengths=self._length)
         self._columns: dictionary.Columns | None = None
         self._learning = asyncio.Lock()
         self.batch_size = self._pace.size
@@ -126,6 +126,11 @@ class ServiceNowTarget:
     async def check(self) -> tuple[Finding, ...]:
         """Whether this instance can be used as it is configured."""
         return await checking.check(self._calls, self._reader, self._tables)
+
+    def _length(self, table: str, name: str) -> int:
+        """How many characters a column has room for; 0 where it was not learnt."""
+        column = (self._columns or {}).get(table, {}).get(name)
+        return column.max_length if column else 0
 
     async def aclose(self) -> None:
         await self._session.aclose()

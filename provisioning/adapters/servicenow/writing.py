@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, record_of
-from provisioning.adapters.servicenow.faults import Fault, ReplyLost
+from provisioning.adapters.servicenow.evidence import Evidence
+from provisioning.adapters.servicenow.faults import Fault, ReplyLost, timeout
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import lookups
 from provisioning.adapters.servicenow.reading import Calls, Reader
+from provisioning.adapters.servicenow.session import TRIES_WHERE_MOVED
 from provisioning.errors import ConfigError, Unavailable
 from provisioning.model import (
     DeleteRecord,
@@ -28,7 +30,6 @@ from provisioning.model import (
     WriteOutcome,
     Written,
 )
-from provisioning.rules.comparison import loose
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +39,24 @@ SYS_ID = re.compile(r"[0-9A-Za-z_.\-]{1,32}")
 """Not always 32 hex digits: update sets write such as glean_user_role."""
 
 _ECHO = "sysparm_display_value=false&sysparm_exclude_reference_link=true"
-_KEYS = {
-    "sys_user": ("user_name",),
-    "sys_user_group": ("name",),
-    "sys_user_grmember": ("group", "user"),
-}
-_CUT_AT = 40
-"""user_name is cut at 40 characters without an error (KB2029092); the shortest limit of a key."""
 
 Doubt = tuple[Write, Fault]
 
 
 class Writer:
-    def __init__(self, calls: Calls, reader: Reader, pace: Pace, *, now: Callable[[], float] = time.monotonic) -> None:
+    """`lengths` tells how many characters a column of a table has room for; 0 where nobody knows."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        reader: Reader,
+        pace: Pace,
+        *,
+        lengths: Callable[[str, str], int] = lambda _table, _column: 0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._calls = calls
+        self._lengths = lengths
         self._reader = reader
         self._pace = pace
         self._now = now
@@ -63,17 +68,17 @@ class Writer:
         again = await self._settle(doubts, outcomes)
         if again:
             doubts = await self._repeat(again, outcomes)
-            for write, fault in await self._settle(doubts, outcomes):
-                outcomes[write.key] = Refused(fault.code, fault.message, fault.way_out, transient=True)
+            await self._settle(doubts, outcomes, is_last=True)
         return outcomes
 
     async def _send(self, writes: Sequence[Write], outcomes: dict[str, WriteOutcome]) -> list[Doubt]:
         """Raises `Unavailable` only as long as nothing has been sent that can have been carried out."""
         doubts: list[Doubt] = []
-        waiting = [write for write in writes if _is_sendable(write, outcomes)]
+        stopped: list[Fault] = []
+        waiting = sendable = [write for write in writes if _is_sendable(write, outcomes)]
         for turn in range(ROUNDS):
             if not waiting:
-                return doubts
+                break
             try:
                 reply = await self._post(waiting)
             except ReplyLost as lost:
@@ -86,25 +91,33 @@ class Writer:
                     raise
                 _put_off(waiting, error.code, str(error), outcomes)
                 return doubts
-            unserviced = self._take(waiting, reply, outcomes, doubts, alone=turn == 0)
-            if unserviced:
-                logger.info(
-                    "the instance did not get to all of a batch",
-                    extra={"sent": len(waiting), "unserviced": len(unserviced)},
-                )
-                self._pace.overran(len(waiting) - len(unserviced))
-                in_flight = unserviced[0]
-                nothing_done = len(unserviced) == len(waiting)
-                if nothing_done or (isinstance(in_flight, InsertRecord) and not self._honours_sys_ids):
-                    # It ran when time was up. Where a repeat could duplicate it, or gets no further, look first.
-                    doubts.append((in_flight, _OVERRAN))
-                    unserviced = unserviced[1:]
-                if nothing_done:
-                    waiting = unserviced
-                    break
-            waiting = unserviced
+            unserviced, denied = self._take(waiting, reply, outcomes, doubts)
+            again = [write for write, fault in denied if _may_pass(fault, turn)]
+            stopped += [fault for _, fault in denied if not _may_pass(fault, turn)]
+            if again:
+                await self._calls.session.pause(turn + 1)
+            goes_on = not unserviced or len(unserviced) < len(waiting)
+            waiting = [*again, *self._in_flight(unserviced, len(waiting), doubts)]
+            if not goes_on:
+                break
+        if stopped and len(stopped) == len(sendable):
+            raise stopped[0].error(self._calls.session.host)
         _put_off(waiting, "Timeout", "the instance did not get to this write in time", outcomes)
         return doubts
+
+    def _in_flight(self, unserviced: list[Write], sent: int, doubts: list[Doubt]) -> list[Write]:
+        """Of what the instance did not get to, all that is safe to send again. The first of them ran when time was up:
+        where a repeat could duplicate it, or gets no further, it is looked up first.
+        """
+        if not unserviced:
+            return []
+        logger.info("the instance did not get to all of a batch", extra={"sent": sent, "unserviced": len(unserviced)})
+        self._pace.overran(sent - len(unserviced))
+        first = unserviced[0]
+        if len(unserviced) == sent or (isinstance(first, InsertRecord) and not self._honours_sys_ids):
+            doubts.append((first, _OVERRAN))
+            return unserviced[1:]
+        return unserviced
 
     async def _repeat(self, again: Sequence[Doubt], outcomes: dict[str, WriteOutcome]) -> list[Doubt]:
         try:
@@ -127,17 +140,13 @@ class Writer:
         return reply
 
     def _take(
-        self,
-        writes: Sequence[Write],
-        reply: batch.Reply,
-        outcomes: dict[str, WriteOutcome],
-        doubts: list[Doubt],
-        *,
-        alone: bool,
-    ) -> list[Write]:
-        """Files what each item came to; returns those that the instance did not get to."""
+        self, writes: Sequence[Write], reply: batch.Reply, outcomes: dict[str, WriteOutcome], doubts: list[Doubt]
+    ) -> tuple[list[Write], list[Doubt]]:
+        """Files what each item came to; returns those that the instance did not get to, and those that it did not look
+        at because of who asked or how much.
+        """
         unserviced: list[Write] = []
-        faults: list[Fault] = []
+        denied: list[Doubt] = []
         for at, write in enumerate(writes):
             answer = reply.answers.get(str(at))
             if answer is None:
@@ -148,21 +157,18 @@ class Writer:
                 continue
             outcome = self._outcome(write, answer)
             if isinstance(outcome, Fault):
-                faults.append(outcome)
-                if _needs_a_look(write, outcome):
+                if outcome.kind in {"login", "moved", "throttled"}:
+                    denied.append((write, outcome))
+                elif _needs_a_look(outcome):
                     doubts.append((write, outcome))
                     continue
                 outcome = Refused(outcome.code, outcome.message, outcome.way_out, transient=_is_passing(outcome))
             outcomes[write.key] = outcome
-        if alone and len(faults) == len(writes) and all(fault.kind in {"login", "throttled"} for fault in faults):
-            raise faults[0].error(self._calls.session.host)
-        return unserviced
+        return unserviced, denied
 
     def _outcome(self, write: Write, answer: Answer) -> WriteOutcome | Fault:
         record = record_of(answer)
         if isinstance(record, Fault):
-            if record.kind == "missing" and isinstance(write, DeleteRecord):
-                return Written({})
             return record
         if isinstance(write, InsertRecord) and record.get("sys_id", write.sys_id) != write.sys_id:
             if self._honours_sys_ids:
@@ -170,8 +176,12 @@ class Writer:
             self._honours_sys_ids = False
         return Written(record)
 
-    async def _settle(self, doubts: Sequence[Doubt], outcomes: dict[str, WriteOutcome]) -> list[Doubt]:
-        """Reads back what is in doubt; returns the writes that were provably not applied and may be repeated."""
+    async def _settle(
+        self, doubts: Sequence[Doubt], outcomes: dict[str, WriteOutcome], *, is_last: bool = False
+    ) -> list[Doubt]:
+        """Reads back what is in doubt; returns what was not applied as it was sent and may be repeated, unless this is
+        the last time.
+        """
         if not doubts:
             return []
         logger.info("writes without a clear answer are read back", extra={"writes": len(doubts)})
@@ -182,8 +192,12 @@ class Writer:
                 outcomes[write.key] = Unsettled(f"{fault.message}; reading back failed too: {error}")
             return []
         again: list[Doubt] = []
+        evidence = Evidence(self._lengths, self._honours_sys_ids)
         for write, fault in doubts:
-            outcome = self._seen(write, fault, present.get((write.table, write.sys_id)))
+            record = present.get((write.table, write.sys_id))
+            outcome = evidence.outcome(write, fault, record)
+            if outcome is None and is_last:
+                outcome = evidence.after_repeat(write, fault, record)
             if outcome is None:
                 again.append((write, fault))
             else:
@@ -197,29 +211,6 @@ class Writer:
         asked = [each for table, sys_ids in ids.items() for each in lookups(table, "sys_id", sys_ids, ())]
         found = await self._reader.rows(asked)
         return {(lookup.table, row["sys_id"]): row for lookup, rows in found for row in rows}
-
-    def _seen(self, write: Write, fault: Fault, record: Record | None) -> WriteOutcome | None:
-        """What reading back proves; None when the write was not applied and may be repeated."""
-        refused = Refused(fault.code, fault.message, fault.way_out) if fault.kind == "refused" else None
-        match write:
-            case DeleteRecord():
-                return Written({}) if record is None else None
-            case PatchRecord():
-                if record is None:
-                    return _GONE
-                if any(record.get(name, value) != value for name, value in write.fields.items()):
-                    return refused
-                if hidden := write.fields.keys() - record.keys():
-                    return Unsettled(f"{fault.message}; these fields cannot be read back: {', '.join(sorted(hidden))}")
-                return Written(dict(record))
-            case InsertRecord():
-                if record is not None:
-                    return Written(dict(record)) if _is_ours(write, record) else _COLLISION
-                if refused:
-                    return refused
-                if not self._honours_sys_ids:
-                    return Unsettled(f"{fault.message}; the instance chooses sys_ids itself, so it cannot be read back")
-                return None
 
 
 def _item(at: int, write: Write) -> batch.Item:
@@ -237,7 +228,7 @@ def _item(at: int, write: Write) -> batch.Item:
 def _is_sendable(write: Write, outcomes: dict[str, WriteOutcome]) -> bool:
     """One value that no JSON can hold, or an id that would break out of the path, must not stop the batch."""
     if not SYS_ID.fullmatch(write.sys_id):
-        outcomes[write.key] = Refused("UnprocessableEntity", "this is not a sys_id", "Report it as a defect")
+        outcomes[write.key] = Refused("UnprocessableEntity", "this is not a sys_id", "Operator: report it as a defect")
         return False
     fields = () if isinstance(write, DeleteRecord) else write.fields.items()
     for name, value in fields:
@@ -245,31 +236,26 @@ def _is_sendable(write: Write, outcomes: dict[str, WriteOutcome]) -> bool:
             outcomes[write.key] = Refused(
                 "UnprocessableEntity",
                 f"the value for {name} holds half a character, which cannot be sent",
-                "Correct the attribute at its source",
+                "Entra administrator: correct the attribute at its source",
             )
             return False
     return True
 
 
-def _needs_a_look(write: Write, fault: Fault) -> bool:
-    """A refusal may only mean that reading back was denied (KB0546297), or that an earlier try made the record."""
-    return fault.kind == "doubt" or (fault.kind == "refused" and not isinstance(write, DeleteRecord))
+def _needs_a_look(fault: Fault) -> bool:
+    """A refusal may only mean that reading back was denied (KB0546297), or that an earlier try made the record; and
+    "no record" that access rules hide from this verb what a list shows.
+    """
+    return fault.kind in {"doubt", "missing", "refused"}
+
+
+def _may_pass(fault: Fault, turn: int) -> bool:
+    """Whether an item is sent again: the API's 403 twice (KB2466644), a 401 once, a pause not at once."""
+    return (fault.kind == "moved" and turn < TRIES_WHERE_MOVED - 1) or (fault.kind == "login" and turn == 0)
 
 
 def _is_passing(fault: Fault) -> bool:
-    return fault.kind in {"login", "throttled", "asleep"}
-
-
-def _is_ours(write: InsertRecord, record: Record) -> bool:
-    """Whether the record under our sys_id holds the key that we sent, as far as the column has room for it."""
-    names = [name for name in _KEYS.get(write.table, ()) if name in write.fields] or list(write.fields)
-    return all(_holds(record.get(name), write.fields[name]) for name in names)
-
-
-def _holds(stored: str | None, sent: str) -> bool:
-    if stored is None:
-        return False
-    return loose(stored) == loose(sent) or (len(stored) >= _CUT_AT and loose(sent).startswith(loose(stored)))
+    return fault.kind in {"login", "moved", "throttled", "asleep"}
 
 
 def _put_off(writes: Sequence[Write], code: str, message: str, outcomes: dict[str, WriteOutcome]) -> None:
@@ -277,15 +263,10 @@ def _put_off(writes: Sequence[Write], code: str, message: str, outcomes: dict[st
         outcomes[write.key] = Refused(code, message, "It is tried again by itself", transient=True)
 
 
-_GONE = Refused(
-    "InvalidAnchor",
-    "the record does not exist, or access rules hide it",
-    "If somebody deleted it, a restart matches again; else let the integration user read it",
+_MISSING = Fault(
+    "doubt",
+    "InternalServerError",
+    "the batch came back without this item",
+    "It is retried by itself. If it lasts, operator: look for something in between that changes answers",
 )
-_COLLISION = Refused(
-    "Conflict",
-    "another record has the sys_id that was chosen for this one",
-    "It is tried again by itself under the next sys_id; if it lasts, look at the record with this sys_id",
-)
-_MISSING = Fault("doubt", "InternalServerError", "the batch came back without this item", "It is retried by itself")
-_OVERRAN = Fault("doubt", "Timeout", "the batch reached its time limit in this item", "It is retried by itself")
+_OVERRAN = timeout("the batch reached its time limit in this item")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from tests.emulators.servicenow.messages import JSON
+
 WithoutWork = Literal[  # The work is not done.
     "status",  # an error status, with ServiceNow's words for it
     "html",  # an HTML page with that status: a proxy's 502, or with 200 a login page
@@ -20,12 +22,14 @@ WithoutWork = Literal[  # The work is not done.
     "refused_connection",  # the connection breaks before anything is done
     "rule",  # 403: aborted by a business rule
     "not_yet_visible",  # a read finds nothing, as on a replica that lags behind: 404, or an empty list
+    "literal",  # this status with this body, byte for byte
 ]
 WithWork = Literal[  # The work is done.
     "reply_lost",  # the connection breaks instead of an answer
     "broken_body",  # the connection breaks in the middle of the answer
     "denied_after_write",  # 403 because the read-back was denied
     "status_after_write",  # an error status although the write is stored
+    "literal_after_write",  # this status with this body although the write is stored
     "cut_stream",  # 200 and a result that ends in the middle
     "error_in_stream",  # 200, well-formed, some rows and an error beside them
     "drop_fields",  # 200 or 201, the named fields silently not written
@@ -57,6 +61,8 @@ class Fault:
     after_items: int = 0
     after_rows: int = 1
     detail: str | None = None
+    body: str = ""
+    content_type: str = JSON
     happened: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:

@@ -102,13 +102,13 @@ def after_work(fault: Fault, reply: Reply) -> Reply:
             return reply
         case "denied_after_write" if reply.status < 300:
             return refusal(errors.acl("Insert" if reply.status == 201 else "Update"))
-        case "status_after_write" if reply.status < 300:
+        case "status_after_write" | "literal_after_write" if reply.status < 300:
             return _failure(fault)
         case "cut_stream" if reply.status == 200:
             # The array ends wherever it was, the error follows, and the first brace is never closed.
             kept = reply.body[: max(len(reply.body) // 2, 12)]
             return Reply(200, kept + b'"],' + _cancelled()[1:], reply.headers)
-        case "error_in_stream" if reply.status == 200:
+        case "error_in_stream" if reply.status == 200 and reply.body.startswith(b'{"result":'):
             rows = _first_rows(reply.body, fault.after_rows)
             return Reply(200, b'{"result":' + rows + b"," + _cancelled()[1:], reply.headers)
         case _:
@@ -123,6 +123,8 @@ def beyond_rule(rule: RateRule, now: float) -> Reply:
 
 
 def _failure(fault: Fault) -> Reply:
+    if fault.effect in {"literal", "literal_after_write"}:
+        return Reply(fault.status, fault.body.encode(), content_type=fault.content_type)
     if fault.detail is None and fault.status in _WORDS:
         return refusal(_WORDS[fault.status]())
     return refusal(Refusal(fault.status, fault.detail or "Service Unavailable"))
