@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.adapters.http import ReadOnlyTransport, RetryTransport, is_idempotent, retry_after
+from provisioning.adapters.http import ReadOnlyTransport, RetryTransport, WholeTransport, is_idempotent, retry_after
 from provisioning.errors import WriteForbidden
 
 URL = "https://remote.example/api"
@@ -230,6 +231,43 @@ def test_workers_do_not_return_together(jitter, pauses):
 def test_retry_after_is_a_number_or_a_date(header, seconds):
     response = httpx.Response(429, headers={} if header is None else {"Retry-After": header})
     assert retry_after(response, now=lambda: 1445412470.0) == seconds
+
+
+@pytest.mark.parametrize("skew", [-7200, 0, 7200])
+def test_a_date_to_come_back_is_measured_by_the_clock_of_the_answer_that_names_it(skew):
+    there = 1445412480 + skew
+    headers = {"Date": formatdate(there, usegmt=True), "Retry-After": formatdate(there + 90, usegmt=True)}
+    assert retry_after(httpx.Response(429, headers=headers), now=lambda: 1445412480.0) == 90.0
+
+
+@pytest.mark.parametrize("broken", [httpx.ReadError("broke"), httpx.DecodingError("no gzip")])
+def test_an_answer_that_breaks_in_the_middle_is_asked_for_again_where_that_is_safe(broken):
+    """Its status had come already: only who reads it to its end learns that it is none."""
+
+    class Breaking(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"answ"
+            raise broken
+
+    class Server(httpx.AsyncBaseTransport):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def handle_async_request(self, _request: httpx.Request) -> httpx.Response:
+            self.asked += 1
+            return httpx.Response(200, stream=Breaking() if self.asked == 1 else Body())
+
+    async def talk(server: Server, method: str) -> httpx.Response:
+        transport = RetryTransport(WholeTransport(server), sleep=lambda _: asyncio.sleep(0))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.request(method, URL)
+
+    server = Server()
+    assert asyncio.run(talk(server, "GET")).content == b"answer"
+    server = Server()
+    with pytest.raises(httpx.TransportError):
+        asyncio.run(talk(server, "POST"))
+    assert server.asked == 1
 
 
 @given(
