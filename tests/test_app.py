@@ -11,6 +11,7 @@ from provisioning.app import open_app
 from provisioning.config import Settings
 from provisioning.engine.context import Job
 from provisioning.errors import ConfigError
+from provisioning.rules.protection import Protection
 from provisioning.schema import default_schema, dump
 from tests.test_config import GOOD
 
@@ -46,10 +47,18 @@ def test_by_default_a_job_does_as_entra_does(tmp_path):
         ("HARD_DELETE", "delete", "hard_delete", "delete"),
         ("DEFAULT_ACCESS", "exclude", "default_access", "exclude"),
         ("NESTED_GROUPS", "expand", "nested_groups", True),
+        ("PROTECTED_ACCOUNTS", "svc.mid,ada", "protection", Protection(accounts=("ada", "svc.mid"))),
+        ("ALLOWED_ACCOUNTS", "ada", "protection", Protection(allowed_accounts=("ada",))),
+        ("ALLOWED_GROUPS", "ServiceNow Admins", "protection", Protection(allowed_groups=("ServiceNow Admins",))),
     ],
 )
 def test_a_setting_changes_the_jobs_policy(tmp_path, setting, value, name, expected):
     assert getattr(opened(tmp_path, **{setting: value}).policy, name) == expected
+
+
+def test_the_user_name_of_the_login_is_protected(tmp_path):
+    login = {"SERVICENOW_AUTH": "basic", "SERVICENOW_USERNAME": "svc.entra", "SERVICENOW_PASSWORD": "secret"}
+    assert opened(tmp_path, **login).policy.protection == Protection(own_name="svc.entra")
 
 
 def with_expression(expression: str) -> dict:
@@ -74,6 +83,8 @@ def test_each_rule_that_decides_about_people_evaluates_them_again_when_it_change
         opened(tmp_path, NESTED_GROUPS="expand"),
         opened(tmp_path, DEFAULT_ACCESS="include"),
         opened(tmp_path, SCOPE="all"),
+        opened(tmp_path, PROTECTED_ACCOUNTS="svc.mid"),
+        opened(tmp_path, ALLOWED_GROUPS="ServiceNow Admins"),
         opened(tmp_path, with_expression("[department]")),
     ]
     assert len({base, *(job.configuration for job in changed)}) == len(changed) + 1

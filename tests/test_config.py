@@ -240,6 +240,17 @@ def test_settings_of_other_programs_are_left_alone():
     assert load(**others, STATE_DIR="x", XDG_STATE_HOME="x", scope="x", AzureWebJobsStorage="x") == load()
 
 
+def test_names_come_with_commas_between_them_each_once():
+    settings = load(PROTECTED_ACCOUNTS=" svc.mid, admin,,admin ", ALLOWED_GROUPS="ServiceNow Admins")
+    assert settings.protected_accounts == ("admin", "svc.mid")
+    assert (settings.allowed_accounts, settings.allowed_groups) == ((), ("ServiceNow Admins",))
+
+
+def test_an_account_that_is_both_protected_and_allowed_is_refused():
+    message = refusal(PROTECTED_ACCOUNTS="svc.mid,Ada", ALLOWED_ACCOUNTS="ada")
+    assert "PROTECTED_ACCOUNTS and in ALLOWED_ACCOUNTS" in message
+
+
 def test_in_azure_the_state_must_not_be_a_file():
     assert "in Azure files are lost" in refusal(WEBSITE_INSTANCE_ID="1")
     assert load(WEBSITE_INSTANCE_ID="1", STATE=f"tables:{CONNECTION}").state == TablesConnection(CONNECTION)

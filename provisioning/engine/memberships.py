@@ -30,7 +30,12 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         if known["group", group].link.linked and known["user", member].link.linked
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
-    accounts, rights = await _accounts(context, {user for _, user in both.values()})
+    unsettled = [
+        both[pair][1]
+        for pair, pending in zip(pairs, pendings, strict=True)
+        if pair in both and (pending.withdrawn or both[pair] not in rows or not known["group", pair[0]].link.enabled)
+    ]
+    accounts, rights = await _accounts(context, unsettled)
     unlinked = [
         user_key(source_id) if kind == "user" else group_key(source_id)
         for (kind, source_id), found in known.items()

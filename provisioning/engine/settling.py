@@ -6,6 +6,7 @@ part may be repeated.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -42,6 +43,8 @@ from provisioning.rules.redaction import masking
 from provisioning.rules.scope import in_scope
 from provisioning.rules.summary import Occurrence, Origin
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -62,6 +65,8 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     # What is told once is told before it is remembered as told.
     once = [_occurrence(item, work.origin, at) for item in items if _is_protected(item.decision)]
     await work.context.journal.add([each for each in once if not each.decision.told], work.origin)
+    if once:
+        logger.info("protected records were left as they are", extra={"job": work.context.job.id, "records": len(once)})
     people = [item for item in items if item.link is not None]
     settled = [item for item in items if item.link is None]
     await _settle_edges(work, settled)
