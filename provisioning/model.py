@@ -104,13 +104,16 @@ the integration user may not read is absent."""
 
 
 class Column(Struct, frozen=True):
-    """A column of the instance's dictionary. `reference` is the table that a reference column points to."""
+    """A column of the instance's dictionary. `reference` is the table that a reference column points to; a `choice`
+    column stores no value that is not among its choices.
+    """
 
     name: str
     type: str
     max_length: int
     reference: str | None = None
     read_only: bool = False
+    choice: bool = False
 
 
 class InsertRecord(Struct, frozen=True, tag=True):
@@ -169,7 +172,7 @@ class Unsettled(Struct, frozen=True, tag=True):
 WriteOutcome = Written | Refused | Unsettled
 
 
-class Capabilities(Struct, frozen=True, omit_defaults=True):
+class Capabilities(Struct, frozen=True):
     """How one instance behaves where instances differ, as `check` found it `at` some time (seconds since 1970). None
     where nobody knows. `own` is the sys_id of the integration's account, `by_offset` the tables where ranges on sys_id
     are forbidden, `skew` how many seconds its clock is ahead of ours.

@@ -14,7 +14,7 @@ from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.errors import ConfigError, Unauthorized
 from provisioning.model import Column, Record
 
-_FIELDS = ("element", "internal_type", "max_length", "reference", "read_only", "active")
+_FIELDS = ("element", "internal_type", "max_length", "reference", "read_only", "active", "choice")
 _MOST_COLUMNS = 2_000
 _DEEPEST = 10
 """Steps from a table to the root of its family; a guard against a ring."""
@@ -127,6 +127,7 @@ def _column(row: Record) -> Column:
         _length(row.get("max_length")),
         row.get("reference") or None,
         row.get("read_only") == "true",
+        row.get("choice", "") not in {"", "0"},
     )
 
 
@@ -137,6 +138,7 @@ def _described(name: str, each: Mapping[str, Any]) -> Column:
         _length(each.get("max_length")),
         str(each.get("reference") or "") or None,
         each.get("read_only") in {True, "true"},
+        bool(each.get("choices")),
     )
 
 
