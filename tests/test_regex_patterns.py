@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from provisioning.errors import ExpressionError
 from provisioning.expressions.regexes import MAX_OUTPUT, TIME_LIMIT, compile_pattern
 
-PATIENCE = 1.0
+PATIENCE = 5.0
 """Seconds after which something took too long whatever else the machine does."""
 
 
