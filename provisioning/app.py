@@ -220,6 +220,8 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
             hard_delete=settings.hard_delete,
             default_access=settings.default_access,
             nested_groups=settings.nested_groups,
+            creatable=settings.creatable,
+            create_limit=settings.create_limit,
             protection=Protection(
                 settings.protected_accounts,
                 settings.allowed_accounts,

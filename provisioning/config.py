@@ -47,6 +47,8 @@ KNOWN = (
     "HARD_DELETE",
     "DEFAULT_ACCESS",
     "NESTED_GROUPS",
+    "REFERENCE_CREATE_TABLES",
+    "REFERENCE_CREATE_LIMIT",
     "PROTECTED_ACCOUNTS",
     "ALLOWED_ACCOUNTS",
     "ALLOWED_GROUPS",
@@ -59,6 +61,7 @@ SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
     | {"SERVICENOW_API_KEY"}
 )
+MOST_CREATED = 100_000
 OURS = ("ENTRA_", "GRAPH_", "SERVICENOW_", "PROVISIONING_")
 """Prefixes that nobody else uses here: an unknown name behind one of them is a mistake."""
 LOGINS: Mapping[str, tuple[str, ...]] = {
@@ -169,6 +172,8 @@ class Settings:
     hard_delete: HardDelete
     default_access: DefaultAccess
     nested_groups: bool
+    creatable: tuple[str, ...]
+    create_limit: int
     protected_accounts: tuple[str, ...]
     allowed_accounts: tuple[str, ...]
     allowed_groups: tuple[str, ...]
@@ -220,6 +225,13 @@ class Settings:
             ),
             nested_groups=choice("NESTED_GROUPS", values.get("NESTED_GROUPS", "ignore"), ("ignore", "expand"))
             == "expand",
+            creatable=names(values.get("REFERENCE_CREATE_TABLES", "")),
+            create_limit=number(
+                "REFERENCE_CREATE_LIMIT",
+                values.get("REFERENCE_CREATE_LIMIT", "50"),
+                MOST_CREATED,
+                "how many records a cycle may create for references",
+            ),
             protected_accounts=names(values.get("PROTECTED_ACCOUNTS", "")),
             allowed_accounts=_allowed_accounts(values),
             allowed_groups=names(values.get("ALLOWED_GROUPS", "")),

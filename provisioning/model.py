@@ -105,7 +105,7 @@ the integration user may not read is absent."""
 
 class Column(Struct, frozen=True):
     """A column of the instance's dictionary. `reference` is the table that a reference column points to; a `choice`
-    column stores no value that is not among its choices.
+    column stores no value that is not among its choices; by the `display` column people know the table's records.
     """
 
     name: str
@@ -114,6 +114,7 @@ class Column(Struct, frozen=True):
     reference: str | None = None
     read_only: bool = False
     choice: bool = False
+    display: bool = False
 
 
 class InsertRecord(Struct, frozen=True, tag=True):
@@ -316,20 +317,34 @@ class Match(Struct, frozen=True):
 
 
 class Missing(Struct, frozen=True):
-    """A reference that cannot be written yet. `wanted` is a source id, or the display value of a record of `table`."""
+    """A reference that cannot be written yet. `wanted` is a source id, or the value that a record of `table` is looked
+    up by (`cmn_department`, or `cmn_department.id` for a column that is not the display column).
+    """
 
     attribute: str
     wanted: str
     table: str | None = None
 
 
+class NewReference(Struct, frozen=True):
+    """A record that is created for a reference of `attribute` to point to: one of `table`, found by `value` in
+    `column` ("" for the display column).
+    """
+
+    attribute: str
+    table: str
+    column: str
+    value: str
+
+
 class Decision(Struct, frozen=True, omit_defaults=True):
     """What to do with one object, and why. Dry run, guard, journal and on-demand answer read the same one.
 
     `awaits` maps a column to the source id that it refers to, for objects that this same plan creates: the reference
-    is added when they exist. `grants` is the object's scope after the change, `manager` its manager's source id.
-    `redacted` names the columns whose values may stand in no log, `secrets` those of their values that are not sent:
-    keys that were searched for, names of records that were not found. `told` means that the log has it already.
+    is added when they exist. `creates` are the records that references need, created before it is carried out. `grants`
+    is the object's scope after the change, `manager` its manager's source id. `redacted` names the columns whose values
+    may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
+    records that were not found. `told` means that the log has it already.
     """
 
     object: str
@@ -339,6 +354,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     match: Match | None = None
     missing: tuple[Missing, ...] = ()
     awaits: dict[str, str] = field(default_factory=dict)
+    creates: tuple[NewReference, ...] = ()
     grants: tuple[str, ...] = ()
     manager: str | None = None
     recheck: bool = False

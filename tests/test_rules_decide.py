@@ -24,7 +24,9 @@ from provisioning.model import (
     Update,
 )
 from provisioning.rules.assessment import Assessment, Policy
-from provisioning.rules.decide import Person, Seen, decide
+from provisioning.rules.decide import Seen, decide
+from provisioning.rules.mapping import Reference
+from provisioning.rules.referring import Looked, Person
 from provisioning.rules.scope import in_scope, unfiltered_checks
 from provisioning.schema import ObjectMapping
 from tests.columns import columns_of
@@ -352,7 +354,15 @@ def test_null_never_wipes_a_value():
 def test_references_are_written_when_they_are_known_and_else_never_fail_the_user():
     attributes = {"jobTitle": "Analyst", "department": "Sales", "manager": {"id": "m"}}
     known = {"m": Person("m", "m1", planned=False)}
-    there = decided(seen(attributes, link=LINKED, own=RECORD, resolved={"cmn_department:Sales": "d1"}, people=known))
+    there = decided(
+        seen(
+            attributes,
+            link=LINKED,
+            own=RECORD,
+            looked=Looked({Reference("cmn_department", "Sales"): "d1"}),
+            people=known,
+        )
+    )
     assert there.action.fields == {"department": "d1", "manager": "m1"}
     assert there.missing == ()
     absent = decided(seen(attributes, link=LINKED, own=RECORD))
@@ -409,6 +419,7 @@ FIELDS = st.fixed_dictionaries(
         "locked_out": st.sampled_from(["true", "false", ""]),
     },
 )
+LOOKED = st.sampled_from([Looked(), Looked({Reference("cmn_department", "a"): "d1"})])
 PEOPLE = st.sampled_from([None, Person("m", "m1", planned=False), Person("m", None, planned=True)]).map(
     lambda person: {"m": person} if person else {}
 )
@@ -447,7 +458,7 @@ def observations(draw) -> Seen:
         hits=tuple({"sys_id": f"h{number}", **hit} for number, hit in enumerate(hits)),
         rival=draw(st.sampled_from([None, None, "u2"])),
         people=draw(PEOPLE),
-        resolved=draw(st.sampled_from([{}, {"cmn_department:a": "d1"}])),
+        looked=draw(LOOKED),
     )
     unread = Assessment(observed.assessment.checks)
     return replace(observed, assessment=unread) if draw(st.integers(0, 9)) == 0 else observed
@@ -460,9 +471,8 @@ def people_with_work(draw) -> Seen:
     record = {**draw(FIELDS), "sys_id": "s1"}
     own = record if link.sys_id and draw(st.booleans()) else None
     hits = ({**record, "user_name": "ada@c.com"},) if own is None and draw(st.booleans()) else ()
-    resolved = draw(st.sampled_from([{}, {"cmn_department:a": "d1"}]))
     source = draw(sources(st.just("ada@c.com"), st.just(value=True)))
-    return seen(link=link, source=source, own=own, hits=hits, people=draw(PEOPLE), resolved=resolved)
+    return seen(link=link, source=source, own=own, hits=hits, people=draw(PEOPLE), looked=draw(LOOKED))
 
 
 POLICIES = st.builds(Policy, st.booleans(), st.sampled_from(["disable", "delete"]))

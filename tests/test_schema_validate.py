@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.errors import ConfigError
 from provisioning.model import Column
 from provisioning.schema import Finding, default_schema, discover, examine, load_schema, validate
 from tests.emulators.servicenow.dictionary import baseline
@@ -242,3 +243,29 @@ def test_what_was_discovered_can_be_put_into_a_schema_and_mapped(columns):
     instance = {"sys_user": {each.name: each for each in (Column("user_name", "string", 40), *columns)}}
     mapped = [attribute(name, "city") for name in instance["sys_user"] if name != "user_name"]
     assert examine(document(mapping(*mapped), directories=[discover(instance)])).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("reference", "target", "level", "words"),
+    [
+        ({"policy": "fail"}, "u_badge", "warning", "u_badge refers to no table"),
+        ({"column": "u_code"}, "department", "error", "has no such column"),
+        ({"policy": "create"}, "department", "warning", "REFERENCE_CREATE_TABLES"),
+        ({"policy": "omit", "column": "id"}, "department", None, ""),
+        ({"policy": "create"}, "skills", None, ""),
+    ],
+)
+def test_what_a_reference_is_looked_up_by_must_be_there(reference, target, level, words):
+    schema = load_schema(document(mapping(attribute(), {**attribute(target, "department"), "reference": reference})))
+    known = {**INSTANCE, "cmn_department": {name: Column(name, "string", 100) for name in ("name", "id")}}
+    told = [each for each in validate(schema, known, creatable=("cmn_skill",)) if each.where.endswith(target)]
+    assert [each.severity for each in told] == ([level] if level else [])
+    assert all(words in f"{each.text} {each.way_out}" for each in told)
+
+
+@pytest.mark.parametrize(
+    "reference", [{"policy": "invent"}, {"policy": "default"}, {"column": "no column"}, "omit", {"policy": 3}]
+)
+def test_a_reference_that_means_nothing_is_an_error_of_the_schema(reference):
+    with pytest.raises(ConfigError, match=r"policy|default|column|reference"):
+        load_schema(document(mapping(attribute(), {**attribute("department", "department"), "reference": reference})))

@@ -50,6 +50,8 @@ class World:
     hard_delete: str = "disable"
     default_access: str = "auto"
     nested_groups: bool = False
+    creatable: tuple[str, ...] = ()
+    create_limit: int = 50
     protection: Protection = field(default_factory=Protection)
     schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
@@ -99,7 +101,15 @@ class World:
             "job",
             self.directory.tenant_id,
             schema,
-            policy=Policy(self.everyone, self.hard_delete, self.default_access, self.nested_groups, self.protection),
+            policy=Policy(
+                self.everyone,
+                self.hard_delete,
+                self.default_access,
+                self.nested_groups,
+                self.creatable,
+                self.create_limit,
+                self.protection,
+            ),
             limits=self.limits,
             pace=self.pace,
         )

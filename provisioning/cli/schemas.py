@@ -49,7 +49,7 @@ async def validate_schema(shell: Shell, path: Path | None, *, offline: bool, str
 async def _findings(app: App) -> list[Finding]:
     job = app.engine.context.job
     examination = examine(job.schema.document, strict=job.strict)
-    return [*examination.findings, *validate(job.schema, await app.target.dictionary())]
+    return [*examination.findings, *validate(job.schema, await app.target.dictionary(), creatable=job.policy.creatable)]
 
 
 async def import_schema(shell: Shell, path: Path | None, *, as_json: bool) -> Exit:

@@ -14,6 +14,7 @@ from provisioning.engine.batching import Ready, run_batches
 from provisioning.engine.deciding import decide_rows
 from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
+from provisioning.engine.new_references import create_references
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
 from provisioning.engine.settling import Settled, decide_again, settle, with_keys
@@ -57,7 +58,7 @@ async def act_range(work: Work, step: Act) -> Act | None:
         renewed = await decide_rows(work, stale)
         fresh = sorted([*fresh, *(row for row in renewed if row.pending.lane == step.lane)], key=lambda row: row.key)
         known = await _known(work, fresh)
-    ready = await _resolve_awaited(work, fresh, known, patient=step.patient)
+    ready = await create_references(work, await _resolve_awaited(work, fresh, known, patient=step.patient))
     left = await run_batches(work, ready, step.slots, deadline, _run_batch)
     if left:
         last = min(left)
@@ -150,7 +151,7 @@ async def _resolve_awaited(
         if missing and link_now is None:
             skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
             parked.append(Settled(row, replace(complete, action=skip)))
-        elif isinstance(complete.action, Update) and not complete.action.fields:
+        elif isinstance(complete.action, Update) and not complete.action.fields and not complete.creates:
             skip = Skip("RedundantExport", "only a reference is open, and it cannot be written yet")
             parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag))
         else:

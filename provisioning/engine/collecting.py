@@ -235,10 +235,10 @@ async def _stage_found_names(work: Work) -> None:
     waiting = [pair for pair in await context.waiting.everything() if pair[0].startswith("name:")]
     if not waiting:
         return
-    wanted = {missing: Reference(*missing.split(":", 2)[1:]) for missing, _ in waiting}
+    wanted = {missing: Reference.at(*missing.split(":", 2)[1:]) for missing, _ in waiting}
     context.references.forget_missing()
-    found = await context.references.resolve(wanted.values())
-    arrived = [(missing, key) for missing, key in waiting if found[wanted[missing]] is not None]
+    looked = await context.references.resolve(wanted.values())
+    arrived = [(missing, key) for missing, key in waiting if wanted[missing] in looked.found]
     staged = [Pending(key, home_lane(key), refresh=True) for _, key in arrived]
     work.tally.add_staged(await work.plan.stage(staged))
     await context.waiting.remove(arrived)

@@ -21,10 +21,11 @@ from provisioning.errors import ObjectError
 from provisioning.model import Assignment, ObjectType, Pending, Record, SourceObject, group_key, user_key
 from provisioning.rules.assessment import Assessment, assess, assess_gone
 from provisioning.rules.attributes import Facts
-from provisioning.rules.decide import Person, Seen
+from provisioning.rules.decide import Seen
 from provisioning.rules.mapping import Columns, Desired, Key
 from provisioning.rules.matching import choose_match, resembling
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, Rights
+from provisioning.rules.referring import Looked, Person
 from provisioning.rules.scope import DEFAULT_GRANT, confers, entitles, unfiltered_checks
 from provisioning.schema import ObjectMapping
 
@@ -51,7 +52,7 @@ class Draft:
     rival: str | None = None
     recheck: bool = False
     people: dict[str, Person] = field(default_factory=dict)
-    resolved: dict[str, str] = field(default_factory=dict)
+    looked: Looked = field(default_factory=Looked)
     chosen: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -335,7 +336,8 @@ async def _resolve(context: Context, plan: Plan, drafts: Sequence[Draft]) -> Non
     """Finds the records that references point to, by name or by the source user."""
     evaluated = [(draft, desired) for draft in drafts if (desired := draft.desired) is not None]
     references = {ref for _, desired in evaluated for refs in desired.references.values() for ref in refs}
-    named = await context.references.resolve(references) if references else {}
+    references |= {fallback for _, desired in evaluated for fallback in desired.fallbacks.values()}
+    looked = await context.references.resolve(references) if references else Looked()
     wanted = {person for _, desired in evaluated for person in desired.people.values()}
     links = await context.links.load([("user", person) for person in wanted]) if wanted else {}
     unlinked = {person for person in wanted if not links["user", person].link.linked}
@@ -350,12 +352,7 @@ async def _resolve(context: Context, plan: Plan, drafts: Sequence[Draft]) -> Non
     }
     for draft, desired in evaluated:
         draft.people = {person: people[person] for person in desired.people.values()}
-        draft.resolved = {
-            f"{reference.table}:{reference.value}": sys_id
-            for refs in desired.references.values()
-            for reference in refs
-            if (sys_id := named[reference]) is not None
-        }
+        draft.looked = looked
 
 
 async def _choose_unique(context: Context, plan: Plan, drafts: Sequence[Draft], mapping: ObjectMapping) -> None:
@@ -416,7 +413,7 @@ def _seen(context: Context, draft: Draft, kind: ObjectType, rights: Rights) -> S
         rival=draft.rival,
         candidate_sys_id=chosen_sys_id(context.job.tenant, kind, draft.id, generation),
         candidate_generation=generation,
-        resolved=draft.resolved,
+        looked=draft.looked,
         people=draft.people,
         chosen=draft.chosen,
         recheck=draft.recheck,

@@ -79,6 +79,9 @@ class Target(Protocol):
     async def dictionary(self) -> Mapping[str, Mapping[str, Column]]:
         """Columns by table and name, for the tables that mappings use."""
 
+    async def display_column(self, table: str) -> str:
+        """The column by which people know a table's records. Raises `ConfigError` for a table that is not there."""
+
     async def find(
         self, table: str, field: str, values: Collection[str], fields: Collection[str]
     ) -> Mapping[str, tuple[Record, ...]]:

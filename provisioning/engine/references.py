@@ -1,4 +1,4 @@
-"""Looks up references by display value (department, location, company ...), remembering the answers for a while."""
+"""Looks up references by value (department, location, company ...), remembering the answers for a while."""
 
 from __future__ import annotations
 
@@ -7,39 +7,68 @@ from collections.abc import Callable, Collection
 
 from provisioning.engine.ports import Target
 from provisioning.rules.mapping import Reference
+from provisioning.rules.referring import NONE_THERE, Looked
 
-DISPLAY_FIELD = "name"
 KEEP_SECONDS = 600.0
 MOST = 20_000
 
 
 class References:
-    """The sys_id of each named record; None when there is no record of that very name, or more than one."""
+    """The record of each reference: the one whose column holds that very value. ServiceNow finds by less (it ignores
+    case and accents), and names are not unique: several are none.
+    """
 
     def __init__(self, target: Target, now: Callable[[], float]) -> None:
         self._target = target
         self._now = now
-        self._known: dict[Reference, tuple[str | None, float]] = {}
+        self._found: dict[Reference, tuple[str, float]] = {}
+        self._absent: dict[Reference, tuple[str, float]] = {}
 
-    async def resolve(self, references: Collection[Reference]) -> dict[Reference, str | None]:
+    async def resolve(self, references: Collection[Reference]) -> Looked:
+        """Raises `ConfigError` for a table or column that is not there, `Unavailable` without an answer."""
         now = self._now()
         wanted = set(references)
-        missing = {ref for ref in wanted if ref not in self._known or self._known[ref][1] < now}
-        if missing:
-            if len(self._known) + len(missing) > MOST:
-                self._known.clear()
+        known = {
+            ref for memory in (self._found, self._absent) for ref in wanted if ref in memory and memory[ref][1] >= now
+        }
+        if missing := wanted - known:
+            if len(self._found) + len(self._absent) + len(missing) > MOST:
+                self._found.clear()
+                self._absent.clear()
                 missing = wanted
-            by_table: dict[str, set[str]] = defaultdict(set)
+            by_place: dict[tuple[str, str], set[Reference]] = defaultdict(set)
             for reference in missing:
-                by_table[reference.table].add(reference.value)
-            for table, values in by_table.items():
-                hits = await self._target.find(table, DISPLAY_FIELD, values, [DISPLAY_FIELD])
-                for value in values:
-                    exact = [hit["sys_id"] for hit in hits.get(value, ()) if hit.get(DISPLAY_FIELD) == value]
-                    only = exact[0] if len(exact) == 1 else None
-                    self._known[Reference(table, value)] = (only, now + KEEP_SECONDS)
-        return {reference: self._known[reference][0] for reference in wanted}
+                by_place[reference.table, reference.column].add(reference)
+            for (table, column), some in by_place.items():
+                await self._look_up(table, column or await self._target.display_column(table), some, now)
+        return Looked(
+            {ref: self._found[ref][0] for ref in wanted if ref in self._found},
+            {ref: self._absent[ref][0] for ref in wanted if ref in self._absent},
+        )
+
+    async def _look_up(self, table: str, column: str, references: Collection[Reference], now: float) -> None:
+        hits = await self._target.find(table, column, {reference.value for reference in references}, [column])
+        for reference in references:
+            value = reference.value
+            exact = [hit["sys_id"] for hit in hits.get(value, ()) if hit.get(column) == value]
+            self._found.pop(reference, None)
+            self._absent.pop(reference, None)
+            if len(exact) == 1:
+                self._found[reference] = (exact[0], now + KEEP_SECONDS)
+            else:
+                self._absent[reference] = (self._why(value, len(exact)), now + KEEP_SECONDS)
+
+    def _why(self, value: str, records: int) -> str:
+        if records:
+            return f"{records} records have it"
+        refusal = self._target.refusal(value)
+        return f"the value {refusal}" if refusal is not None else NONE_THERE
+
+    def learn(self, reference: Reference, sys_id: str) -> None:
+        """It was created."""
+        self._absent.pop(reference, None)
+        self._found[reference] = (sys_id, self._now() + KEEP_SECONDS)
 
     def forget_missing(self) -> None:
         """What did not exist may exist by now."""
-        self._known = {ref: found for ref, found in self._known.items() if found[0] is not None}
+        self._absent.clear()

@@ -22,13 +22,17 @@ from provisioning.rules.scope import in_scope, scope_checks, unfiltered_checks
 class Policy:
     """What the job says about scope and removal. `default_access` tells whether the role Default Access entitles:
     `auto` as Entra does, only where the application has no other role to assign. `nested_groups` counts the members of
-    groups within an assigned group as its own. `protection` names the records that are, or are not, protected.
+    groups within an assigned group as its own. `creatable` are the tables in which records may be created for
+    references to point to, at most `create_limit` in a cycle. `protection` names the records that are, or are not,
+    protected.
     """
 
     everyone: bool = False
     hard_delete: Literal["disable", "delete"] = "disable"
     default_access: Literal["auto", "include", "exclude"] = "auto"
     nested_groups: bool = False
+    creatable: tuple[str, ...] = ()
+    create_limit: int = 50
     protection: Protection = field(default_factory=Protection)
 
 

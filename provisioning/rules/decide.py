@@ -20,7 +20,6 @@ from provisioning.model import (
     Fail,
     Link,
     Match,
-    Missing,
     Record,
     Remove,
     Skip,
@@ -32,6 +31,7 @@ from provisioning.rules.differences import changed_fields
 from provisioning.rules.mapping import ACTIVE, Desired, Key
 from provisioning.rules.matching import choose_match
 from provisioning.rules.protection import Rights, shielded
+from provisioning.rules.referring import Looked, Person, refer
 from provisioning.rules.scope import in_scope, reasons
 from provisioning.schema import ObjectMapping
 
@@ -41,22 +41,13 @@ ENABLED = {ACTIVE: "true", LOCKED: "false"}
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Who a reference to a user points to: their record, or that this plan creates it, or neither."""
-
-    source_id: str
-    sys_id: str | None
-    planned: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """What was observed of one object on both sides.
 
     `source` is None when the object is gone, `unread` when it was not needed. `own` is the record under the link's
     sys_id. `searched` says how many of its keys were searched for, and `hits` what the last of them found; `owners` are
     the other source objects that these records belong to, `rival` one that holds a key. `candidate_sys_id` is the
-    sys_id for a new record, `resolved` the records of references by table and name, `chosen` the free value of each
+    sys_id for a new record, `looked` what looking references up came to, `chosen` the free value of each
     column that takes a unique one, `rights` what tells whether the record is protected.
     """
 
@@ -75,7 +66,7 @@ class Seen:
     rival: str | None = None
     candidate_sys_id: str = ""
     candidate_generation: int = 0
-    resolved: Mapping[str, str] = field(default_factory=dict)
+    looked: Looked = field(default_factory=Looked)
     people: Mapping[str, Person] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
     recheck: bool = False
@@ -118,7 +109,7 @@ def _decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
             text = f"dropped before scoping by the input filter {assessment.dropped}; the record is left as it is"
             return _with(decision, Skip("ImportSkipped", text), _present(seen))
         if in_scope(assessment.checks):
-            return _decide_in_scope(seen, mapping, decision)
+            return _decide_in_scope(seen, mapping, policy, decision)
         return _leave_scope(seen, mapping, policy, decision)
     except ObjectError as error:
         return _with(decision, Fail(error.code, str(error), error.way_out), Match("none", None))
@@ -204,7 +195,7 @@ def _lock(values: Mapping[str, str]) -> dict[str, str]:
 # --- In scope -----------------------------------------------------------------------------------------
 
 
-def _decide_in_scope(seen: Seen, mapping: ObjectMapping, decision: Decision) -> Decision:
+def _decide_in_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decision: Decision) -> Decision:
     if not mapping.enabled:
         return _with(decision, Skip("NotPermitted", "the object mapping is switched off"), Match("none", None))
     if seen.unread:
@@ -224,40 +215,26 @@ def _decide_in_scope(seen: Seen, mapping: ObjectMapping, decision: Decision) -> 
             f"another source object, {rival}, already has the {names} that this one maps to",
             f"give each object its own {names}; the first one keeps the account",
         )
-    fields, missing, awaits = _resolve(seen, desired if record is None else desired.for_update(record))
+    wanted = desired if record is None else desired.for_update(record)
+    referred = refer(wanted, seen.looked, seen.people, mapping, policy.creatable)
+    fields = {**wanted.values, **_chosen(seen, wanted), **referred.fields}
     warnings = desired.warnings
     if passed_over:
         warnings += (f"{len(passed_over)} more record(s) have the same key: {', '.join(passed_over[:5])}",)
-    decision = replace(decision, missing=missing, awaits=awaits, warnings=warnings)
+    decision = replace(
+        decision,
+        missing=tuple(referred.missing),
+        awaits=referred.awaits,
+        creates=tuple(referred.creates),
+        warnings=(*warnings, *referred.warnings),
+    )
     if record is None:
         return _with(decision, *_create(seen, mapping, desired, fields, match))
     return _update(seen, mapping, desired, fields, record, match, decision)
 
 
-def _resolve(seen: Seen, desired: Desired) -> tuple[dict[str, str], tuple[Missing, ...], dict[str, str]]:
-    """Plain values plus the references that can be written now; what cannot be written never fails the object."""
-    fields = dict(desired.values)
-    fields |= {column: seen.chosen[column] for column in desired.unique if column in seen.chosen}
-    missing: list[Missing] = []
-    awaits: dict[str, str] = {}
-    for column, references in desired.references.items():
-        found = [seen.resolved[name] for each in references if (name := f"{each.table}:{each.value}") in seen.resolved]
-        missing += [
-            Missing(column, each.value, each.table)
-            for each in references
-            if f"{each.table}:{each.value}" not in seen.resolved
-        ]
-        if found:
-            fields[column] = ",".join(found)
-    for column, source_id in desired.people.items():
-        person = seen.people.get(source_id)
-        if person is not None and person.sys_id is not None:
-            fields[column] = person.sys_id
-        elif person is not None and person.planned:
-            awaits[column] = source_id
-        else:
-            missing.append(Missing(column, source_id))
-    return fields, tuple(missing), awaits
+def _chosen(seen: Seen, desired: Desired) -> dict[str, str]:
+    return {column: seen.chosen[column] for column in desired.unique if column in seen.chosen}
 
 
 def _find_record(seen: Seen, mapping: ObjectMapping, desired: Desired) -> tuple[Record | None, Match, tuple[str, ...]]:
@@ -319,7 +296,7 @@ def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what
         fields, warnings = _account_state(seen, fields, record, match)
         decision = replace(decision, warnings=decision.warnings + warnings)
     changed = changed_fields(mapping, desired, fields, record, seen.link)
-    if not changed and not decision.awaits:
+    if not changed and not decision.awaits and not decision.creates:
         return _with(decision, Skip("RedundantExport", "the record already holds every mapped value"), match)
     if "Update" not in mapping.flow_types:
         return _with(decision, Skip("NotPermitted", "the Update action is switched off"), match)

@@ -26,10 +26,21 @@ ACTIVE = "active"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference by display value: `value` is looked up as the name of a record of `table`."""
+    """A reference by value: the record of `table` whose `column` holds it, by default the display column."""
 
     table: str
     value: str
+    column: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is looked up, as it is remembered: a table, or a table and a column."""
+        return f"{self.table}.{self.column}" if self.column else self.table
+
+    @classmethod
+    def at(cls, place: str, value: str) -> Reference:
+        table, _, column = place.partition(".")
+        return cls(table, value, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +63,16 @@ class Desired:
     """What the record should hold.
 
     `keys` are the matching values in their precedence. `values` are plain, `references` need a lookup (several for a
-    list column), `people` name a source user. `creation_only` names the columns that are written at creation only,
-    `while_empty` those that are written while the column is empty. `cleared` columns lose their value in an update.
-    `unique` holds the candidates of SelectUniqueValue. `absent` are required columns without a value. `ignored` says
-    why the whole object is to be skipped (IgnoreObjectFlow).
+    list column), `fallbacks` are looked up where one does not exist, `people` name a source user. `creation_only` names
+    the columns that are written at creation only, `while_empty` those that are written while the column is empty.
+    `cleared` columns lose their value in an update. `unique` holds the candidates of SelectUniqueValue. `absent` are
+    required columns without a value. `ignored` says why the whole object is to be skipped (IgnoreObjectFlow).
     """
 
     keys: tuple[Key, ...]
     values: dict[str, str] = field(default_factory=dict)
     references: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    fallbacks: dict[str, Reference] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     creation_only: frozenset[str] = frozenset()
     while_empty: frozenset[str] = frozenset()
@@ -98,6 +110,7 @@ class Leaving:
 class _Draft:
     values: dict[str, str] = field(default_factory=dict)
     references: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    fallbacks: dict[str, Reference] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     defaulted: set[str] = field(default_factory=set)
     cleared: set[str] = field(default_factory=set)
@@ -157,6 +170,7 @@ class Mapper:
             keys=() if draft.ignored else self._keys(draft),
             values=draft.values,
             references=draft.references,
+            fallbacks=draft.fallbacks,
             people=draft.people,
             creation_only=self._creation_only.union(draft.defaulted) if draft.defaulted else self._creation_only,
             while_empty=self._while_empty,
@@ -264,7 +278,10 @@ class Mapper:
         if rule.person:
             draft.people[target] = text
         elif column.reference is not None:
-            draft.references[target] = tuple(Reference(column.reference, each) for each in texts)
+            lookup = attribute.lookup
+            draft.references[target] = tuple(Reference(column.reference, each, lookup.column) for each in texts)
+            if lookup.policy == "default":
+                draft.fallbacks[target] = Reference(column.reference, lookup.default, lookup.column)
         elif len(text) > column.max_length > 0:
             draft.values[target] = self._cut(rule, text, draft)
         else:

@@ -158,4 +158,4 @@ def _left(decision: Decision, link: Link, why: str, setting: str) -> Decision:
     """Nothing is written, now or for a reference that is open. The log is told once."""
     text = f"{why}; nothing was written. To let it be managed, name it in {setting}"
     told = link.escrow is not None and (link.escrow.code, link.escrow.message) == (PROTECTED, text)
-    return replace(decision, action=Skip(PROTECTED, text), missing=(), awaits={}, told=told)
+    return replace(decision, action=Skip(PROTECTED, text), missing=(), awaits={}, creates=(), told=told)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, get_args
 
 from provisioning.expressions import Expression
 from provisioning.model import ObjectType
@@ -19,14 +19,14 @@ from provisioning.schema.definitions import Definition, Definitions
 from provisioning.schema.document import Entry, shown
 from provisioning.schema.enums import FLOW_BEHAVIORS, FLOW_TYPES
 from provisioning.schema.findings import Report
-from provisioning.schema.mappings import AttributeMapping, FlowType
+from provisioning.schema.mappings import AttributeMapping, FlowType, Lookup, ReferencePolicy
 from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, OBJECT_FILTER, ROLES
 from provisioning.schema.source_names import check_name
 from provisioning.schema.sources import read_source
 
 KNOWN = (
     "targetAttributeName", "source", "defaultValue", "matchingPriority", "flowType", "flowBehavior",
-    "exportMissingReferences", "flowNullValues", "referencedObjects",
+    "exportMissingReferences", "flowNullValues", "referencedObjects", "reference",
 )  # fmt: skip
 ANCHOR = "sys_id"
 MEMBERS = "members"
@@ -80,6 +80,7 @@ def read_attribute(entry: Entry, around: Surroundings) -> AttributeMapping | Non
         clears=_clears(entry, source, definition, around),
         required=definition is not None and definition.required,
         case_exact=not around.strict or (definition is not None and definition.case_exact),
+        lookup=_lookup(entry),
     )
     if source is None and default is None:
         entry.report.warning(
@@ -195,6 +196,25 @@ def _clears(entry: Entry, source: Expression | None, definition: Definition | No
             "set flowNullValues on the source attribute's definition too, of an optional attribute with one value",
         )
     return reason is None
+
+
+def _lookup(entry: Entry) -> Lookup:
+    """An addition of ours to Microsoft's format: what the column's reference is looked up by, and what if it is not
+    there.
+    """
+    given = entry.entry("reference")
+    if given is None:
+        return Lookup()
+    given.leftovers(("policy", "column", "default"))
+    policy = cast("ReferencePolicy", given.choice("policy", get_args(ReferencePolicy)))
+    column, default = given.text("column") or "", given.text("default") or ""
+    if column and not COLUMN.fullmatch(column):
+        given.error("column", "the name of a column of the table that is referred to")
+    if policy == "default" and not default:
+        given.error("default", "the display value to write where the mapped one does not exist")
+    if policy != "default" and default:
+        entry.report.warning(entry.where, f"default of reference has no effect with policy {policy}", "remove it")
+    return Lookup(policy, column, default)
 
 
 def _check_use(where: str, report: Report, mapping: AttributeMapping) -> None:

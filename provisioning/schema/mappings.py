@@ -34,6 +34,20 @@ Operator = Literal[
 ]
 
 
+ReferencePolicy = Literal["omit", "fail", "create", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How the record is found that a reference column points to, and what happens where there is none. `column` is the
+    one that is searched, by default the table's display column. `default` is the value that is searched for instead.
+    """
+
+    policy: ReferencePolicy = "omit"
+    column: str = ""
+    default: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AttributeMapping:
     """One column.
@@ -43,7 +57,7 @@ class AttributeMapping:
     tried in rising order; equal numbers make a composite key. `flow_always` (FlowAlways) sends the value with every
     update of the object. `clears` is true when both gates for clearing are open: null then empties the column.
     `required` (of the target's attribute definition) refuses to create without a value. `case_exact` tells whether a
-    change of case alone is a change.
+    change of case alone is a change. `lookup` is for a column that refers to a record by a value of it.
     """
 
     target: str
@@ -55,6 +69,7 @@ class AttributeMapping:
     clears: bool = False
     required: bool = False
     case_exact: bool = True
+    lookup: Lookup = Lookup()
 
     @property
     def attributes(self) -> frozenset[str]:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from provisioning.expressions import read_date
 from provisioning.model import Column
 from provisioning.schema.findings import Finding, Report
-from provisioning.schema.mappings import AttributeMapping, ObjectMapping, Schema
+from provisioning.schema.mappings import AttributeMapping, Lookup, ObjectMapping, Schema
 from provisioning.schema.names import OBJECT_FILTER
 
 Columns = Mapping[str, Column]
@@ -25,13 +25,14 @@ DATES = frozenset({"glide_date", "glide_date_time"})
 UNMATCHABLE = {"boolean": "two values tell nobody apart", "glide_list": "it holds several values"}
 
 
-def validate(schema: Schema, columns: Mapping[str, Columns]) -> tuple[Finding, ...]:
-    """`columns` are the columns of the instance's tables, by their names. Mappings that are switched off are not looked
-    at.
+def validate(schema: Schema, columns: Mapping[str, Columns], *, creatable: Collection[str] = ()) -> tuple[Finding, ...]:
+    """`columns` are the columns of the instance's tables, by their names, `creatable` the tables in which records may
+    be created for references. Mappings that are switched off are not looked at.
     """
     report = Report()
     for mapping in (schema.user, schema.group):
         if mapping.enabled:
+            _validate_lookups(mapping, columns, creatable, report)
             _validate_object(mapping, f"object mapping of {mapping.type}s to {mapping.table}", columns, schema, report)
     if schema.user.enabled and not any(each.target == "active" for each in schema.user.soft_delete):
         report.warning(
@@ -79,6 +80,32 @@ def _validate_object(
             f"the instance has no table {MEMBERSHIPS}, or hides it",
             "let the account read it",
         )
+
+
+def _validate_lookups(
+    mapping: ObjectMapping, columns: Mapping[str, Columns], creatable: Collection[str], report: Report
+) -> None:
+    for attribute in mapping.attributes:
+        column = columns.get(mapping.table, {}).get(attribute.target)
+        lookup = attribute.lookup
+        if column is None or lookup == Lookup():
+            continue
+        where = f"object mapping of {mapping.type}s to {mapping.table}, attribute {attribute.target}"
+        table = column.reference
+        if table is None:
+            report.warning(where, f"reference has no effect: {column.name} refers to no table", "remove it")
+        elif lookup.column and lookup.column not in columns.get(table, {lookup.column: column}):
+            report.error(
+                where,
+                f"records of {table} are to be found by {lookup.column}, and {table} has no such column",
+                _nearest(lookup.column, columns[table]) or "correct the column of reference",
+            )
+        elif lookup.policy == "create" and table not in creatable:
+            report.warning(
+                where,
+                f"records of {table} are to be created, and the job may not create any there: they are left out",
+                f"name {table} in REFERENCE_CREATE_TABLES, or change the policy of reference",
+            )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.errors import ConfigError, Unauthorized
 from provisioning.model import Column, Record
 
-_FIELDS = ("element", "internal_type", "max_length", "reference", "read_only", "active", "choice")
+_FIELDS = ("element", "internal_type", "max_length", "reference", "read_only", "active", "choice", "display")
 _MOST_COLUMNS = 2_000
 _DEEPEST = 10
 """Steps from a table to the root of its family; a guard against a ring."""
@@ -128,6 +128,7 @@ def _column(row: Record) -> Column:
         row.get("reference") or None,
         row.get("read_only") == "true",
         row.get("choice", "") not in {"", "0"},
+        row.get("display") == "true",
     )
 
 

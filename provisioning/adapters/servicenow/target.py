@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from provisioning.adapters.servicenow.roles import Roles
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.trying import try_writes
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
+from provisioning.errors import Unauthorized
 from provisioning.model import Capabilities, Record, Write, WriteOutcome
 from provisioning.rules.comparison import loose
 from provisioning.rules.protection import Administrators
@@ -34,6 +35,7 @@ TABLES = (
     "cmn_cost_center",
 )
 _MEMBERS = "sys_user_grmember"
+Known = dictionary.Columns
 
 
 class ServiceNowTarget:
@@ -46,6 +48,7 @@ class ServiceNowTarget:
         self._pace = Pace()
         self._writer = Writer(self._calls, self._reader, self._pace, lengths=self._length)
         self._columns: dictionary.Columns | None = None
+        self._asked: set[str] = set()
         self._learning = asyncio.Lock()
         self.batch_size = self._pace.size
 
@@ -59,6 +62,11 @@ class ServiceNowTarget:
             if self._columns is None:
                 self._columns = await dictionary.load(self._calls, self._reader, self._tables)
             return self._columns
+
+    async def display_column(self, table: str) -> str:
+        await self._require(table, ())
+        columns = (await self.dictionary())[table]
+        return next((name for name, column in columns.items() if column.display), "name")
 
     async def find(
         self, table: str, field: str, values: Collection[str], fields: Collection[str]
@@ -161,8 +169,21 @@ class ServiceNowTarget:
     async def aclose(self) -> None:
         await self._session.aclose()
 
+    async def _learnt(self, table: str, columns: Known) -> Known:
+        """The dictionary with another table in it, where the instance tells of one; asked for once."""
+        if table not in columns and table not in self._asked:
+            self._asked.add(table)
+            with suppress(Unauthorized):  # that nothing is told of it is what the caller finds
+                found = await dictionary.load(self._calls, self._reader, [table])
+                self._columns = columns = {**columns, **found}
+        return self._columns or columns
+
     async def _require(self, table: str, fields: Collection[str]) -> None:
-        dictionary.require(await self.dictionary(), self._session.host, table, fields)
+        columns = await self.dictionary()
+        if table not in columns:  # what mapped columns refer to is learnt when it is needed
+            async with self._learning:
+                columns = await self._learnt(table, columns)
+        dictionary.require(columns, self._session.host, table, fields)
 
 
 def _with_key(field: str, fields: Collection[str]) -> tuple[str, ...]:
