@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import to_builtins
 from rich.text import Text
 from rich.tree import Tree
 
@@ -173,7 +172,6 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
-    instance = await rows.capabilities()
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -188,7 +186,6 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         else None,
         "held": state.held,
         "due": await app.engine.is_due(),
-        "instance": {**to_builtins(instance), "at": _when(instance.at)} if instance is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
     }
     if as_json:
@@ -198,8 +195,6 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     shell.say(f"Target      {document['target']}, scope {document['scope']}")
     managed = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(state.managed.items()))
     shell.say(f"Managed     {managed or 'nothing yet'}")
-    if instance is not None:
-        shell.say(f"Checked     {_when(instance.at)}; what is known of the instance: status --json")
     if cycles:
         last = cycles[0]
         took = duration(last["ended"] - last["began"])

@@ -132,10 +132,8 @@ async def _servicenow(app: App, *, test_writes: bool) -> list[Finding]:
             detail = each.detail if each.ok and not each.warning else f"{each.detail}. {each.way_out}"
             findings.append(Finding("ServiceNow", each.what, each.ok, detail, each.warning))
         if capabilities is not None:
-            rows, now = app.engine.context.rows, app.engine.context.now()
-            if capabilities.honours_sys_ids is None and (before := await rows.capabilities()) is not None:
-                capabilities = replace(capabilities, honours_sys_ids=before.honours_sys_ids)
-            await rows.save_capabilities(replace(capabilities, at=now))
+            now = app.engine.context.now()
+            await app.engine.context.rows.save_capabilities(replace(capabilities, at=now))
         return ""
 
     finding, error = await _tried("ServiceNow", "connection", look)

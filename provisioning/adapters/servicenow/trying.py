@@ -61,9 +61,13 @@ class _Trial:
     async def _patch(self, sys_id: str, written: Collection[str]) -> Finding:
         """Plain texts only: what a reference or a choice takes is not known here."""
         texts = {
-            name: "probe"[: column.max_length or None]
+            name: "probe"
             for name in sorted(written)
-            if name != self._name and (column := self._columns.get(name)) is not None and _takes_any_text(column)
+            if name != self._name
+            and name in self._columns
+            and self._columns[name].type in TEXT
+            and not self._columns[name].reference
+            and not self._columns[name].read_only
         }
         outcome = await self._write(PatchRecord("change", self._table, sys_id, texts)) if texts else Written({})
         if not isinstance(outcome, Written):
@@ -90,10 +94,6 @@ class _Trial:
 
     async def _write(self, write: Write) -> Written | Refused | Unsettled:
         return (await self._writer.write([write]))[write.key]
-
-
-def _takes_any_text(column: Column) -> bool:
-    return column.type in TEXT and not (column.reference or column.read_only or column.choice)
 
 
 def _why(outcome: Refused | Unsettled) -> str:
