@@ -46,7 +46,6 @@ from provisioning.config import (
 from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
-from provisioning.engine.jobs import JobRows
 from provisioning.engine.ports import Store
 from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
@@ -189,9 +188,6 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
             )
         )
         opened.push_async_callback(target.aclose)
-        known = await JobRows(store, settings.job_id).capabilities()
-        if known is not None:
-            target.expect(known)
         engine = Engine(
             Context(_job(settings, schema, version), store, source, target, now=now), instance=settings.instance_host
         )

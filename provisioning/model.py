@@ -173,22 +173,6 @@ class Unsettled(Struct, frozen=True, tag=True):
 WriteOutcome = Written | Refused | Unsettled
 
 
-class Capabilities(Struct, frozen=True):
-    """How one instance behaves where instances differ, as `check` found it `at` some time (seconds since 1970). None
-    where nobody knows. `own` is the sys_id of the integration's account, `by_offset` the tables where ranges on sys_id
-    are forbidden, `skew` how many seconds its clock is ahead of ours.
-    """
-
-    own: str = ""
-    batch: bool | None = None
-    by_offset: tuple[str, ...] = ()
-    honours_sys_ids: bool | None = None
-    drops_unknown_fields: bool | None = None
-    sees_inactive: bool | None = None
-    skew: float | None = None
-    at: float = 0.0
-
-
 # --- What is remembered ---------------------------------------------------------------------------
 
 

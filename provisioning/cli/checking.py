@@ -1,15 +1,13 @@
-"""`check`: can this job reach Graph, ServiceNow and its state, does it have the rights it needs, and how does this
-instance behave. Writes nothing to ServiceNow unless test writes are allowed; to the state a row that it removes again,
-and what it found out about the instance.
+"""`check`: can this job reach Graph, ServiceNow and its state, and does it have the rights it needs. Writes nothing to
+ServiceNow, and to the state only a row that it removes again.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, to_builtins
-from msgspec.structs import replace
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -22,8 +20,6 @@ from provisioning.rows import Delete, Put
 from provisioning.rules.scope import DEFAULT_ACCESS
 
 PROBE = "probe"
-MEMBERSHIPS = "sys_user_grmember"
-_STYLES = {"ok": "green", "warning": "yellow", "FAILED": "red"}
 
 
 class Finding(Struct, frozen=True):
@@ -33,11 +29,10 @@ class Finding(Struct, frozen=True):
     what: str
     ok: bool
     detail: str
-    warning: bool = False
 
 
-async def check(app: App, shell: Shell, *, test_writes: bool = False, as_json: bool) -> Exit:
-    findings = [*await _graph(app), *await _servicenow(app, test_writes=test_writes), await _state(app)]
+async def check(app: App, shell: Shell, *, as_json: bool) -> Exit:
+    findings = [*await _graph(app), *await _servicenow(app), await _state(app)]
     if as_json:
         shell.print_json({"ok": all(f.ok for f in findings), "findings": [to_builtins(f) for f in findings]})
     else:
@@ -111,48 +106,17 @@ async def _default_access(app: App) -> str:
     return f"{verdict}; {len(people):,} people are assigned with it only, {len(groups):,} groups among the assigned"
 
 
-async def _servicenow(app: App, *, test_writes: bool) -> list[Finding]:
+async def _servicenow(app: App) -> list[Finding]:
     findings: list[Finding] = []
-    schema = app.engine.context.job.schema
-    written = {mapping.table: mapping.columns for mapping in (schema.user, schema.group) if mapping.enabled}
-    matching = [
-        (mapping.table, each.target)
-        for mapping in (schema.user, schema.group)
-        if mapping.enabled
-        for key in mapping.matching
-        for each in key
-    ]
 
     async def look() -> str:
-        used = {**written, MEMBERSHIPS: ("group", "user"), **await _references(app, written)}
-        found, capabilities = await app.target.check(
-            used, matching=list(dict.fromkeys(matching)), try_writing=written if test_writes else None
-        )
-        for each in found:
-            detail = each.detail if each.ok and not each.warning else f"{each.detail}. {each.way_out}"
-            findings.append(Finding("ServiceNow", each.what, each.ok, detail, each.warning))
-        if capabilities is not None:
-            now = app.engine.context.now()
-            await app.engine.context.rows.save_capabilities(replace(capabilities, at=now))
+        for found in await app.target.check():
+            detail = found.detail if found.ok else f"{found.detail}. {found.way_out}"
+            findings.append(Finding("ServiceNow", found.what, found.ok, detail))
         return ""
 
     finding, error = await _tried("ServiceNow", "connection", look)
     return findings if error is None else [*findings, finding]
-
-
-async def _references(app: App, written: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
-    """The tables that mapped columns refer to, users apart."""
-    try:
-        columns = await app.target.dictionary()
-    except ProvisioningError:
-        return {}  # why is told by the findings
-    tables = {
-        reference
-        for table, names in written.items()
-        for name in names
-        if name in columns.get(table, {}) and (reference := columns[table][name].reference) is not None
-    }
-    return dict.fromkeys(sorted(tables - written.keys()), ("name",))
 
 
 async def _state(app: App) -> Finding:
@@ -177,21 +141,15 @@ async def _tried(
         return Finding(side, what, ok=False, detail=in_one_line(str(error))), error
 
 
-def _mark(finding: Finding) -> str:
-    if finding.warning:
-        return "warning"
-    return "ok" if finding.ok else "FAILED"
-
-
 def _show(findings: list[Finding], shell: Shell) -> None:
     if not shell.out.is_terminal:  # one line each, so that it can be searched and is never broken
         for finding in findings:
-            shell.say(f"{_mark(finding):<8}{finding.side}: {finding.what}: {finding.detail}")
+            shell.say(f"{'ok' if finding.ok else 'FAILED':<7}{finding.side}: {finding.what}: {finding.detail}")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("", "side", "what", "detail"):
         table.add_column(name)
     for finding in findings:
-        mark = Text(_mark(finding).lower(), style=_STYLES[_mark(finding)])
+        mark = Text("ok", style="green") if finding.ok else Text("failed", style="red")
         table.add_row(mark, finding.side, finding.what, finding.detail)
     shell.show(table)

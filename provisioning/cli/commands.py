@@ -69,22 +69,13 @@ def _help(context: typer.Context) -> None:
 
 
 @cli.command()
-def check(
-    context: typer.Context,
-    *,
-    allow_test_writes: Annotated[
-        bool, typer.Option(help="Create, change and delete an inactive test user and a test group in ServiceNow.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Test the connection to Graph, ServiceNow and the state, the rights of this job and the ways of the instance.
-    Changes nothing in ServiceNow unless test writes are allowed.
-    """
+def check(context: typer.Context, *, json: Json = False) -> None:
+    """Test the connection to Graph, ServiceNow and the state, and the rights of this job. Changes nothing."""
     shell = _shell(context)
 
     async def work() -> Exit:
-        async with running.opened(shell, only_reads=not allow_test_writes) as app:
-            return await checking.check(app, shell, test_writes=allow_test_writes, as_json=json)
+        async with running.opened(shell, only_reads=True) as app:
+            return await checking.check(app, shell, as_json=json)
 
     _ended(work())
 

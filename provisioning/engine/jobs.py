@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
-from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Put, Replace
 
 T = TypeVar("T", bound=Struct)
@@ -73,15 +72,6 @@ class JobRows:
     async def save_state(self, state: JobState, etag: str) -> str:
         """Raises `RowConflict` when somebody changed the state since it was read."""
         return await self._save("state", state, etag)
-
-    async def capabilities(self) -> Capabilities | None:
-        """What a check last found out about the instance."""
-        found = await self._load("capabilities", Capabilities)
-        return found[0] if found else None
-
-    async def save_capabilities(self, capabilities: Capabilities) -> None:
-        row = Put("capabilities", msgspec.to_builtins(capabilities))
-        await self._store.commit(JOB, self.job, [row])
 
     async def progress(self) -> tuple[Progress, str] | None:
         return await self._load("progress", Progress)

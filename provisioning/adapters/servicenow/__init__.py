@@ -4,7 +4,7 @@ certificate, `refusal` says why a value cannot be looked up.
 """
 
 from provisioning.adapters.servicenow.auth import client_context, credentials
-from provisioning.adapters.servicenow.findings import Finding
+from provisioning.adapters.servicenow.checking import Finding
 from provisioning.adapters.servicenow.query import refusal
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.target import TABLES, ServiceNowTarget

@@ -12,7 +12,7 @@ from provisioning.adapters.servicenow.answers import records_of
 from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.query import lookups
 from provisioning.adapters.servicenow.reading import Calls, Reader
-from provisioning.adapters.servicenow.scanning import BY_OFFSET, START, Among, Scan, pages
+from provisioning.adapters.servicenow.scanning import Among, Scan, pages
 from provisioning.adapters.servicenow.writing import SYS_ID
 from provisioning.errors import ConfigError, Unauthorized
 from provisioning.model import Record
@@ -35,11 +35,6 @@ class Roles:
         self._reader = reader
         self._columns: dictionary.Columns | None = None
         self._learning = asyncio.Lock()
-        self._by_offset: frozenset[str] = frozenset()
-
-    def expect(self, *, by_offset: Collection[str]) -> None:
-        """The tables where ranges on sys_id are known to be forbidden."""
-        self._by_offset = frozenset(by_offset)
 
     async def own_account(self) -> str | None:
         """The sys_id of the account that we are logged in with; None where the instance does not tell."""
@@ -114,8 +109,7 @@ class Roles:
         rows: list[Record] = []
         total: int | None = None
         doubt = ""
-        start = BY_OFFSET if scan.table in self._by_offset else START
-        async for page in pages(self._calls, scan, start):
+        async for page in pages(self._calls, scan):
             rows += page.rows
             total, doubt = page.total, page.doubt
         return rows, not doubt and total is not None and len(rows) >= total

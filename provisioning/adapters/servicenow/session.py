@@ -10,13 +10,12 @@ import ipaddress
 import re
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from provisioning.adapters.http import ReadOnlyTransport, RetryTransport, WholeTransport, answered_at
+from provisioning.adapters.http import ReadOnlyTransport, RetryTransport, WholeTransport
 from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, answer_of, body_of
 from provisioning.adapters.servicenow.auth import TOKEN_PATH
@@ -37,8 +36,7 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 
 class ServiceNowSession:
     """`instance` is a name (contoso) or a whole address. `slots` is how many calls may run at once, of all those that
-    the instance grants to its callers together. A dry run lets reads pass and nothing else. `skew` is how many seconds
-    the instance's clock was ahead of ours at its last answer.
+    the instance grants to its callers together. A dry run lets reads pass and nothing else.
     """
 
     def __init__(  # noqa: PLR0913 - what a test replaces is among them
@@ -51,7 +49,6 @@ class ServiceNowSession:
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: float = TIMEOUT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self.url = instance_url(instance)
         self.host = self.url.host
@@ -70,9 +67,7 @@ class ServiceNowSession:
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
         )
-        self.skew: float | None = None
         self._sleep = sleep
-        self._now = now
         self._batch_url = self.url.copy_with(path=batch.PATH)
 
     async def get(self, path: str) -> Answer:
@@ -108,9 +103,6 @@ class ServiceNowSession:
                 response = await self._client.send(request)
         except httpx.RequestError as error:
             raise self._broken(error) from error
-        if "Date" in response.headers:
-            here = self._now()
-            self.skew = answered_at(response, now=lambda: here) - here
         return answer_of(response)
 
     def _broken(self, error: httpx.RequestError) -> Unavailable:

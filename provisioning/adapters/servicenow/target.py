@@ -8,20 +8,16 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
-from msgspec.structs import replace
-
-from provisioning.adapters.servicenow import dictionary
-from provisioning.adapters.servicenow.findings import Finding, of_sys_ids
+from provisioning.adapters.servicenow import checking, dictionary
+from provisioning.adapters.servicenow.checking import Finding
 from provisioning.adapters.servicenow.pace import Pace
-from provisioning.adapters.servicenow.probing import Columns, probe
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.adapters.servicenow.roles import Roles
 from provisioning.adapters.servicenow.session import ServiceNowSession
-from provisioning.adapters.servicenow.trying import try_writes
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
 from provisioning.errors import Unauthorized
-from provisioning.model import Capabilities, Record, Write, WriteOutcome
+from provisioning.model import Record, Write, WriteOutcome
 from provisioning.rules.comparison import loose
 from provisioning.rules.protection import Administrators
 
@@ -135,31 +131,9 @@ class ServiceNowTarget:
         finally:
             self.batch_size = self._pace.size
 
-    async def check(
-        self,
-        columns: Columns | None = None,
-        *,
-        matching: Sequence[tuple[str, str]] = (),
-        try_writing: Columns | None = None,
-    ) -> tuple[tuple[Finding, ...], Capabilities | None]:
-        """Whether this instance can be used as it is configured, and how it behaves. `columns` are those that are
-        used, by table, `matching` those that are searched by. Writes nothing unless it is told which columns to
-        `try_writing`.
-        """
-        used = dict.fromkeys(self._tables, ()) if columns is None else columns
-        findings, capabilities = await probe(self._calls, self._reader, self._roles, used, matching)
-        if capabilities is not None and try_writing is not None:
-            tried, honoured = await try_writes(self._writer, try_writing, await self.dictionary())
-            findings += tried
-            capabilities = replace(capabilities, honours_sys_ids=honoured)
-        if capabilities is not None:
-            findings.append(of_sys_ids(honoured=capabilities.honours_sys_ids))
-        return tuple(findings), capabilities
-
-    def expect(self, capabilities: Capabilities) -> None:
-        """What an earlier check found out need not be found out by failing."""
-        self._writer.expect(honours_sys_ids=capabilities.honours_sys_ids is not False)
-        self._roles.expect(by_offset=capabilities.by_offset)
+    async def check(self) -> tuple[Finding, ...]:
+        """Whether this instance can be used as it is configured."""
+        return await checking.check(self._calls, self._reader, self._tables)
 
     def _length(self, table: str, name: str) -> int:
         """How many characters a column has room for; 0 where it was not learnt."""

@@ -62,10 +62,6 @@ class Writer:
         self._now = now
         self._honours_sys_ids = True
 
-    def expect(self, *, honours_sys_ids: bool) -> None:
-        """What is known of the instance already."""
-        self._honours_sys_ids = honours_sys_ids
-
     async def write(self, writes: Sequence[Write]) -> dict[str, WriteOutcome]:
         outcomes: dict[str, WriteOutcome] = {}
         doubts = await self._send(writes, outcomes)
