@@ -32,7 +32,14 @@ from provisioning.adapters.graph import (
 from provisioning.adapters.http import ReadOnlyTransport
 from provisioning.adapters.overlay import OverlayStore
 from provisioning.adapters.run_lock import RunLock
-from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, client_context, credentials
+from provisioning.adapters.servicenow import (
+    Report,
+    ServiceNowSession,
+    ServiceNowTarget,
+    Task,
+    client_context,
+    credentials,
+)
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.config import (
     AzureIdentity,
@@ -47,6 +54,7 @@ from provisioning.config import (
 from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
+from provisioning.engine.jobs import JobRows
 from provisioning.engine.ports import Store
 from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
@@ -127,6 +135,10 @@ class App:
         if driver and found is not None and found[0].driver == driver:
             await self.engine.end_lease_of_the_dead()
 
+    async def check_instance(self, *, test_writes: bool) -> Report:
+        """What the instance lets this job do. Test writes need an app that was opened to write."""
+        return await self.target.check(Task(self.engine.context.job.schema, self.settings.login.kind, test_writes))
+
     async def is_current(self) -> bool:
         """Whether the job still works with the schema that this app was opened with."""
         context = self.engine.context
@@ -140,6 +152,7 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
     settings: Settings,
     *,
     dry_run: bool = False,
+    only_reads: bool = False,
     document: Any = None,
     reading: Collection[str] = (),
     graph_transport: httpx.AsyncBaseTransport | None = None,
@@ -151,8 +164,9 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
     schema that cannot be worked with.
 
     A dry run reads both sides and the state, refuses below everything to write to the sides, and keeps what it writes
-    to the state to itself.
+    to the state to itself. With `only_reads` the state is written and the sides are not.
     """
+    guarded = dry_run or only_reads
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     async with AsyncExitStack() as opened:
@@ -173,16 +187,19 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
             GraphSession(
                 settings.graph_base_url,
                 _tokens(settings),
-                transport=ReadOnlyTransport(graph, reads=_only_reads) if dry_run else graph,
+                transport=ReadOnlyTransport(graph, reads=_only_reads) if guarded else graph,
             ),
             service_principal_id=settings.service_principal_id,
             user_attributes=tuple(dict.fromkeys((*schema.user.source_properties, *reading))),
             group_attributes=schema.group.source_properties,
         )
         opened.push_async_callback(source.aclose)
+        session = ServiceNowSession(settings.instance_url, _login(settings), dry_run=guarded, transport=servicenow)
+        known = await JobRows(store, settings.job_id).capabilities(session.instance)
         target = _CountingTarget(
-            ServiceNowSession(settings.instance_url, _login(settings), dry_run=dry_run, transport=servicenow),
+            session,
             slots=settings.slots,
+            honours_sys_ids=known is None or known.honours_sys_ids is not False,
         )
         opened.push_async_callback(target.aclose)
         engine = Engine(

@@ -25,9 +25,16 @@ FAILURES_KEPT = 1000
 
 @asynccontextmanager
 async def opened(
-    shell: Shell, *, dry_run: bool = False, document: Any = None, reading: Collection[str] = ()
+    shell: Shell,
+    *,
+    dry_run: bool = False,
+    only_reads: bool = False,
+    document: Any = None,
+    reading: Collection[str] = (),
 ) -> AsyncIterator[App]:
-    app = await open_app(Settings.load(shell.environ), dry_run=dry_run, document=document, reading=reading)
+    app = await open_app(
+        Settings.load(shell.environ), dry_run=dry_run, only_reads=only_reads, document=document, reading=reading
+    )
     try:
         yield app
     finally:

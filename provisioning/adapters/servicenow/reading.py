@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+import httpx
+
 from provisioning.adapters.servicenow import batch
 from provisioning.adapters.servicenow.answers import Answer, records_of
 from provisioning.adapters.servicenow.faults import Fault
@@ -36,6 +38,10 @@ class Calls:
     async def get(self, path: str) -> Answer:
         async with self._slots:
             return await self.session.get(path)
+
+    async def get_with_headers(self, path: str) -> tuple[Answer, httpx.Headers]:
+        async with self._slots:
+            return await self.session.get_with_headers(path)
 
     async def batch(self, items: Sequence[batch.Item]) -> batch.Reply | Fault:
         content = batch.encode(next(self._numbers), items)

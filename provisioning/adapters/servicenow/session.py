@@ -60,23 +60,34 @@ class ServiceNowSession:
         self._sleep = sleep
         self._batch_url = self.url.copy_with(path=batch.PATH)
 
+    @property
+    def instance(self) -> str:
+        """Which instance this is: its host, and the port where it is no usual one."""
+        return self.url.netloc.decode("ascii")
+
     async def get(self, path: str) -> Answer:
-        return await self._send(self._client.build_request("GET", self.url.join(path)))
+        answer, _ = await self.get_with_headers(path)
+        return answer
+
+    async def get_with_headers(self, path: str) -> tuple[Answer, httpx.Headers]:
+        """For what an instance tells beside its answers: its clock and its rate limits."""
+        response = await self._sent(self._client.build_request("GET", self.url.join(path)))
+        return answer_of(response), response.headers
 
     async def post_batch(self, content: bytes) -> Answer:
         headers = {"Content-Type": "application/json"}
-        return await self._send(self._client.build_request("POST", self._batch_url, content=content, headers=headers))
+        request = self._client.build_request("POST", self._batch_url, content=content, headers=headers)
+        return answer_of(await self._sent(request))
 
     async def pause(self, attempt: int) -> None:
         """Before an answer that was none is asked for again."""
         await self._sleep(0.5 * 2 ** (attempt - 1))
 
-    async def _send(self, request: httpx.Request) -> Answer:
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
         try:
-            response = await self._client.send(request)
+            return await self._client.send(request)
         except httpx.RequestError as error:
             raise self._broken(error) from error
-        return answer_of(response)
 
     def _broken(self, error: httpx.RequestError) -> Unavailable:
         """What broke, and whether the request can have arrived."""

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from provisioning.adapters.servicenow import checking, dictionary
-from provisioning.adapters.servicenow.checking import Finding
+from provisioning.adapters.servicenow.checking import Report, Task
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
@@ -31,15 +31,24 @@ _MEMBERS = "sys_user_grmember"
 
 
 class ServiceNowTarget:
-    """`slots` is how many calls may run at once, of all those that the instance grants to its callers together."""
+    """`slots` is how many calls may run at once, of all those that the instance grants to its callers together.
+    `honours_sys_ids` is what a probe found out of the instance.
+    """
 
-    def __init__(self, session: ServiceNowSession, *, tables: Sequence[str] = TABLES, slots: int = 2) -> None:
+    def __init__(
+        self,
+        session: ServiceNowSession,
+        *,
+        tables: Sequence[str] = TABLES,
+        slots: int = 2,
+        honours_sys_ids: bool = True,
+    ) -> None:
         self._session = session
         self._tables = tuple(tables)
         self._calls = Calls(session, slots)
         self._reader = Reader(self._calls)
         self._pace = Pace()
-        self._writer = Writer(self._calls, self._reader, self._pace)
+        self._writer = Writer(self._calls, self._reader, self._pace, honours_sys_ids=honours_sys_ids)
         self._columns: dictionary.Columns | None = None
         self._learning = asyncio.Lock()
         self.batch_size = self._pace.size
@@ -104,9 +113,9 @@ class ServiceNowTarget:
         finally:
             self.batch_size = self._pace.size
 
-    async def check(self) -> tuple[Finding, ...]:
-        """Whether this instance can be used as it is configured."""
-        return await checking.check(self._calls, self._reader, self._tables)
+    async def check(self, task: Task) -> Report:
+        """Whether this instance can be used for a job, and what it can do."""
+        return await checking.check(self._calls, self._reader, self.dictionary, task)
 
     async def aclose(self) -> None:
         await self._session.aclose()

@@ -50,12 +50,22 @@ Doubt = tuple[Write, Fault]
 
 
 class Writer:
-    def __init__(self, calls: Calls, reader: Reader, pace: Pace, *, now: Callable[[], float] = time.monotonic) -> None:
+    """`honours_sys_ids` is what is known of the instance before its first insert."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        reader: Reader,
+        pace: Pace,
+        *,
+        honours_sys_ids: bool = True,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._calls = calls
         self._reader = reader
         self._pace = pace
         self._now = now
-        self._honours_sys_ids = True
+        self._honours_sys_ids = honours_sys_ids
 
     async def write(self, writes: Sequence[Write]) -> dict[str, WriteOutcome]:
         outcomes: dict[str, WriteOutcome] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Operation = Literal["read", "write", "create", "delete"]
 
 RULES, RULE_ROLES = "sys_security_acl", "sys_security_acl_role"
-ADMIN_ONLY = frozenset({RULES, RULE_ROLES})
+GUARDED = frozenset({RULES, RULE_ROLES})
 
 
 class Acls:
@@ -35,12 +35,14 @@ class Acls:
             )
 
     def allow(self, user: str, table: str, operation: Operation) -> bool:
-        if table not in ADMIN_ONLY and not self._any:
+        if table not in GUARDED and not self._any:
             return True
         held = self._instance.roles.names_of(user)
         if "admin" in held:
             return True
-        return table not in ADMIN_ONLY and self._passes(held, table, operation)
+        if table in GUARDED:
+            return operation == "read" and "security_admin" in held
+        return self._passes(held, table, operation)
 
     def forbidden(self, user: str, table: str, operation: Operation) -> frozenset[str]:
         """The columns that this caller may not read or write. The most specific rule decides."""
