@@ -1,5 +1,5 @@
-"""The capability probe: each thing that it looks at, well and not well, with what is missing named in words, and what it
-leaves behind: nothing.
+"""The capability probe: each thing that it looks at, well and not well, with what is missing named in words, and what
+it leaves behind: nothing.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def give_role(world, name):
     world.instance.insert("sys_user_has_role", fields)
 
 
-def basic(world, user="admin", password="admin"):
+def basic(world, *login):
+    user, password = login or ("admin", "admin")
     session = world.another_session(credentials("basic", username=user, password=password))
     return world.check(ServiceNowTarget(session), login="basic")
 
@@ -202,6 +203,15 @@ def test_the_clock_of_the_instance_is_compared_with_ours(world, skew, login, ver
     assert says in clock.detail
 
 
+def test_an_instance_that_tells_no_time_is_noted(world):
+    world.wire.meddle = lambda request: (
+        httpx.Response(200, json={"result": []}) if request.url.path.endswith("/sys_user") else request
+    )
+    report = world.check()
+    assert found(report)["clock"].verdict == "warning"
+    assert report.capabilities.skew is None
+
+
 def test_a_rule_that_limits_requests_is_told_with_its_limit(world):
     world.instance.rate_rule = RateRule(limit=1000)
     limited = found(world.check())["rate limit"]
@@ -222,6 +232,12 @@ def test_an_account_that_can_log_in_to_the_user_interface_is_noted(world):
     noted = bad(basic(world))
     assert noted["web service access only"].verdict == "warning"
     assert "it is admin" in noted["roles"].detail
+
+
+def test_an_account_that_is_locked_out_is_told(world):
+    (admin,) = world.instance.find("sys_user", user_name="admin")
+    world.instance.update("sys_user", admin["sys_id"], {"locked_out": "true"})
+    assert bad(basic(world))["account state"].verdict == "failed"
 
 
 def test_an_account_that_may_not_read_itself_leaves_its_roles_unknown_and_no_more(world):
@@ -486,20 +502,24 @@ def test_a_deletion_that_gets_no_clear_answer_is_tried_again(world):
 
 def test_a_check_that_is_interrupted_cleans_up_too(world):
     before = snapshot(world)
-    world.instance.capacity.set_times(update=0.2)
 
     async def interrupted():
         target = ServiceNowTarget(world.session)
         columns = await target.dictionary()
         (users, *_) = usages(default_schema(), columns)
         trying = asyncio.create_task(try_writes(target._calls, users, columns["sys_user"]))
-        while not world.instance.rows("sys_user", "user_nameSTARTSWITHprovisioning probe"):
-            await asyncio.sleep(0.01)
-        trying.cancel()
+
+        def interrupt_changes(request):
+            if [item["method"] for item in world.wire.batches[-1]] == ["PATCH"]:
+                trying.cancel()
+            return request
+
+        world.wire.meddle = interrupt_changes
         await asyncio.gather(trying, return_exceptions=True)
         assert trying.cancelled()
 
     world.do(interrupted())
+    assert writes(world)["batch: POST sys_user"] == 1
     assert snapshot(world) == before
 
 
