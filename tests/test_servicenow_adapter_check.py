@@ -333,7 +333,7 @@ def test_a_column_without_which_nobody_can_be_matched_safely_is_a_failure(world,
     assert f"without {column} no record can be matched safely" in failed.detail
 
 
-def with_entra_object():
+def with_column(name):
     document = dump(default_schema())
     (users,) = [
         mapping
@@ -343,7 +343,7 @@ def with_entra_object():
     ]
     users["attributeMappings"].append(
         {
-            "targetAttributeName": ENTRA_OBJECT,
+            "targetAttributeName": name,
             "matchingPriority": 0,
             "flowBehavior": "FlowWhenChanged",
             "flowType": "Always",
@@ -354,10 +354,10 @@ def with_entra_object():
 
 
 def test_a_mapped_column_that_the_table_does_not_have_is_named(world):
-    failed = worse(world, schema=with_entra_object())["columns of sys_user"]
+    failed = worse(world, schema=with_column(ENTRA_OBJECT))["columns of sys_user"]
     assert (failed.verdict, failed.detail) == ("failed", f"the table has no {ENTRA_OBJECT}")
     world.instance.add_column("sys_user", ENTRA_OBJECT, max_length=36)
-    assert worse(world, schema=with_entra_object()) == {}
+    assert worse(world, schema=with_column(ENTRA_OBJECT)) == {}
 
 
 @pytest.mark.parametrize(
@@ -488,9 +488,28 @@ def test_a_test_record_that_cannot_be_deleted_is_named_by_its_sys_id(world):
     wrong = worse(world, test_writes=True)
     (left,) = world.instance.rows("sys_user", "user_nameSTARTSWITHprovisioning probe")
     assert set(wrong) == {"test record in sys_user"}
-    assert left["sys_id"] in wrong["test record in sys_user"].detail
+    assert f"sys_id {left['sys_id']}" in wrong["test record in sys_user"].detail
     assert (left["active"], left["locked_out"]) == ("false", "true")
     assert not world.instance.rows("sys_user_group", "nameSTARTSWITHprovisioning probe")
+
+
+def test_a_search_that_finds_everybody_deletes_nobody_but_the_test_record(world):
+    world.instance.switches.query_acl = "dropped"
+    world.instance.access.no_range["sys_user"].add("user_name")
+    world.instance.switches.client_sys_id = "ignored"
+    before = snapshot(world)
+    assert "test record in sys_user" not in worse(world, test_writes=True)
+    assert snapshot(world) == before
+
+
+def test_a_test_record_that_may_have_been_made_and_cannot_be_found_is_named(world):
+    world.instance.access.no_range["sys_user"].add("user_name")
+    world.instance.switches.client_sys_id = "ignored"
+    world.instance.faults.add("batch: POST sys_user", "reply_lost")
+    wrong = worse(world, test_writes=True)
+    (left,) = world.instance.rows("sys_user", "user_nameSTARTSWITHprovisioning probe")
+    assert f"perhaps one named {left['user_name']}" in wrong["test record in sys_user"].detail
+    assert "the connection broke" in wrong["test writes to sys_user"].detail
 
 
 def test_a_deletion_that_gets_no_clear_answer_is_tried_again(world):

@@ -173,9 +173,10 @@ def _became(lookup: Lookup, answer: Result) -> Search:
 
 
 def _url(table: str, query: str, fields: Sequence[str], limit: int) -> str:
-    """`query` is made of constants and of ids that were checked."""
+    """`query` is made of constants, of ids that were checked and of names from the schema."""
+    names = ",".join(quote(name, safe="") for name in fields)
     return (
-        f"/api/now/table/{table}?sysparm_query={quote(query, safe='=,.')}&sysparm_fields={','.join(fields)}"
+        f"/api/now/table/{quote(table, safe='')}?sysparm_query={quote(query, safe='=,.')}&sysparm_fields={names}"
         "&sysparm_display_value=false&sysparm_exclude_reference_link=true&sysparm_suppress_pagination_header=true"
         f"&sysparm_no_count=true&sysparm_limit={limit}"
     )
@@ -193,9 +194,8 @@ def plain_ids(rows: Sequence[Record]) -> list[str]:
 
 def _about(usages: Sequence[Usage]) -> str:
     """The rules for the tables that are written, and for their columns."""
-    names = [
-        f"{u.table}{part}" for u in usages if u.changes_records for part in ("", ".*", *(f".{w}" for w in u.writes))
-    ]
+    written = [usage for usage in usages if usage.changes_records]
+    names = [f"{usage.table}{part}" for usage in written for part in ("", ".*", *(f".{name}" for name in usage.writes))]
     return f"sys_security_acl.active=true^sys_security_acl.nameIN{','.join(names)}"
 
 

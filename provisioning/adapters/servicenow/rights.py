@@ -10,7 +10,7 @@ from typing import Literal
 from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.findings import Finding, failure, listed, warning, well
 from provisioning.adapters.servicenow.probing import Probe, Seen, plain_ids
-from provisioning.adapters.servicenow.trial import Trial
+from provisioning.adapters.servicenow.trial import NAME, Trial
 from provisioning.adapters.servicenow.usage import MEMBERSHIPS, Columns, Usage
 
 NEVER_EMPTY = frozenset({"sys_user"})
@@ -241,9 +241,8 @@ def tests(trials: Sequence[Trial]) -> Iterator[Finding]:
         if trial.left:
             yield warning(
                 f"test record in {trial.table}",
-                f"it could not be deleted: sys_id {listed(trial.left)}",
-                f"Delete it by hand: its name begins with provisioning probe. Deleting from {trial.table} is refused "
-                "to the account",
+                f"it could not be deleted: {listed(trial.left)}",
+                f"Delete it by hand; its name begins with {NAME}",
             )
 
 

@@ -39,7 +39,7 @@ class Trial(Struct, frozen=True):
     """What one test record told. `refused` is why there was none, `unchanged` why it could not be changed. `collides`
     tells whether a second insert with the same sys_id was refused. `cut` maps a column to the characters it kept,
     `shorter` those that kept fewer than the dictionary tells. `dropped` are the columns whose values were not stored,
-    `left` the sys_ids of records that could not be deleted.
+    `left` says of each record that could not be deleted how to find it.
     """
 
     table: str
@@ -68,7 +68,7 @@ async def try_writes(calls: Calls, usage: Usage, columns: Mapping[str, Column]) 
     finally:
         left = await record.delete()
         if left:
-            logger.warning("test records are left", extra={"table": usage.table, "sys_ids": left})
+            logger.warning("test records are left", extra={"table": usage.table, "records": left})
     return replace(trial, left=tuple(left))
 
 
@@ -135,14 +135,17 @@ class _TestRecord:
         self.name = f"{NAME} {secrets.token_hex(8)}"
         self._made: set[str] = set()
         self._tried = False
+        self._unclear = False
+        self._found_all = False
 
     async def insert(self, name: str, fields: Mapping[str, str]) -> Record | Fault:
-        self._tried = True
+        self._tried = self._unclear = True
         sent = {"sys_id": self.sys_id, self.key: name, **fields}
         made = record_of(await self._one(batch.change(0, "POST", f"/api/now/table/{self.table}?{_ECHO}", sent)))
         if not isinstance(made, Fault):
             made.setdefault("sys_id", self.sys_id)
             self._made.add(made["sys_id"])
+            self._unclear = False
         return made
 
     async def change(self, sys_id: str, fields: Mapping[str, str]) -> Record | Fault:
@@ -159,8 +162,9 @@ class _TestRecord:
             rows = await self.read(
                 f"/api/now/table/{self.table}?sysparm_query={quote(query, safe='=')}&sysparm_limit=10&{_ECHO}"
             )
-            if not isinstance(rows, Fault):
-                found |= {row["sys_id"]: row for row in rows if self._is_ours(row)}
+            ours = [] if isinstance(rows, Fault) else [row for row in rows if self._is_ours(row)]
+            found |= {row["sys_id"]: row for row in ours}
+            self._found_all = not isinstance(rows, Fault) and len(ours) == len(rows)
         return list(found.values())
 
     def _is_ours(self, row: Record) -> bool:
@@ -170,10 +174,10 @@ class _TestRecord:
         return row["sys_id"] == self.sys_id or row.get(self.key, "").startswith(self.name)
 
     async def delete(self) -> list[str]:
-        """Deletes all that was made; answers the sys_ids of what is left, or may be."""
+        """Deletes all that was made; answers how to find what is left, or may be."""
         if not self._tried:
             return []
-        left = self._made or {self.sys_id}
+        left = set(self._made)
         try:
             left = self._made | {row["sys_id"] for row in await self.find()}
             for sys_id in sorted(left):
@@ -181,7 +185,8 @@ class _TestRecord:
                     left = left - {sys_id}
         except ProvisioningError as error:
             logger.warning("deleting test records broke", extra={"table": self.table, "error": type(error).__name__})
-        return sorted(left)
+        told = [f"sys_id {sys_id}" for sys_id in sorted(left)]
+        return [*told, f"perhaps one named {self.name}"] if self._unclear and not self._found_all else told
 
     async def _is_gone(self, sys_id: str) -> bool:
         for _ in range(TRIES):
