@@ -31,7 +31,14 @@ from provisioning.adapters.graph import (
 from provisioning.adapters.http import ReadOnlyTransport
 from provisioning.adapters.overlay import OverlayStore
 from provisioning.adapters.run_lock import RunLock
-from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, client_context, credentials
+from provisioning.adapters.servicenow import (
+    Report,
+    ServiceNowSession,
+    ServiceNowTarget,
+    Task,
+    client_context,
+    credentials,
+)
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.config import (
     AzureIdentity,
@@ -46,6 +53,7 @@ from provisioning.config import (
 from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
+from provisioning.engine.jobs import JobRows
 from provisioning.engine.ports import Store
 from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
@@ -127,6 +135,10 @@ class App:
         if driver and found is not None and found[0].driver == driver:
             await self.engine.end_lease_of_the_dead()
 
+    async def check_instance(self, *, test_writes: bool) -> Report:
+        """What the instance lets this job do. Test writes need an app that was opened to write."""
+        return await self.target.check(Task(self.engine.context.job.schema, self.settings.login.kind, test_writes))
+
     async def is_current(self) -> bool:
         """Whether the job still works with the schema that this app was opened with."""
         context = self.engine.context
@@ -182,11 +194,11 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
             group_attributes=schema.group.source_properties,
         )
         opened.push_async_callback(source.aclose)
-        target = _CountingTarget(
-            ServiceNowSession(
-                settings.instance_url, _login(settings), slots=settings.slots, dry_run=only_reads, transport=servicenow
-            )
+        session = ServiceNowSession(
+            settings.instance_url, _login(settings), slots=settings.slots, dry_run=only_reads, transport=servicenow
         )
+        known = await JobRows(store, settings.job_id).capabilities(session.instance)
+        target = _CountingTarget(session, honours_sys_ids=known is None or known.honours_sys_ids is not False)
         opened.push_async_callback(target.aclose)
         engine = Engine(
             Context(_job(settings, schema, version), store, source, target, now=now), instance=settings.instance_host

@@ -173,6 +173,24 @@ class Unsettled(Struct, frozen=True, tag=True):
 WriteOutcome = Written | Refused | Unsettled
 
 
+class Capabilities(Struct, frozen=True, omit_defaults=True):
+    """What a probe found out about an instance and our account there; None is "not known". `ranges_on` are the tables
+    whose rows can be asked for in the order of their sys_ids, `skew` is how many seconds the instance's clock is ahead
+    of ours, `when` is in seconds since 1970, `versions` names the software that asked.
+    """
+
+    instance: str
+    when: float
+    versions: str
+    batch: bool
+    ranges_on: tuple[str, ...] = ()
+    honours_sys_ids: bool | None = None
+    drops_unknown_filters: bool | None = None
+    sees_inactive: bool | None = None
+    own_sys_id: str = ""
+    skew: float | None = None
+
+
 # --- What is remembered ---------------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from provisioning.adapters.servicenow import ServiceNowSession, ServiceNowTarget, credentials
+from provisioning.adapters.servicenow import Report, ServiceNowSession, ServiceNowTarget, Task, credentials
+from provisioning.schema import Schema, default_schema
 from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, Instance, create_app, seed_instance
 
 Meddle = Callable[[httpx.Request], httpx.Request | httpx.Response]
@@ -85,6 +86,19 @@ class World:
 
     def write(self, *writes):
         return self.do(self.target.write(writes))
+
+    def check(
+        self,
+        target: ServiceNowTarget | None = None,
+        *,
+        schema: Schema | None = None,
+        login: str = "oauth-client-credentials",
+        test_writes: bool = False,
+    ) -> Report:
+        """A probe of what the instance lets a job do; another target of this instance learns everything anew."""
+        target = target or ServiceNowTarget(self.session)
+        task = Task(schema or default_schema(), login, test_writes, now=lambda: self.time)
+        return self.do(target.check(task))
 
     def user(self, user_name, **fields) -> str:
         return self.instance.insert("sys_user", {"user_name": user_name, **fields})["sys_id"]

@@ -230,20 +230,36 @@ def test_check_passes_where_everything_is_as_it_should_be(person):
     assert answer["ok"]
     assert {finding["side"] for finding in answer["findings"]} == {"Graph", "ServiceNow", "state"}
     assert person.served.writes == 0
+    told = person.types("check").stdout.splitlines()
+    assert len(told) == len(answer["findings"])
+    assert any(line.startswith("ok      ServiceNow: roles: ") for line in told)
+    (noted,) = [line for line in told if not line.startswith("ok ")]
+    assert noted.startswith("WARNING ServiceNow: unknown filters: ")
+    assert noted.endswith("[ServiceNow administrator]")
+
+
+def test_check_writes_test_records_only_when_it_is_told_to_and_takes_them_away_again(person):
+    accounts_before = person.served.records("sys_user")
+    answer = person.gets("check", "--allow-test-writes")
+    details = {finding["what"]: finding["detail"] for finding in answer["findings"]}
+    assert "a test record was created" in details["writes to sys_user"]
+    assert "honoured" in details["sys_ids of our choice"]
+    assert person.served.writes > 0
+    assert person.served.records("sys_user") == accounts_before
 
 
 def test_check_names_the_permission_that_is_missing(person):
     person.served.graph.patch("/behaviour", permissions=["User.Read.All", "Application.Read.All"])
     answer = person.gets("check", code=1)
-    failed = [finding for finding in answer["findings"] if not finding["ok"]]
-    assert [finding["what"] for finding in failed] == ["group members"]
-    assert "GroupMember.Read.All" in failed[0]["detail"]
+    (failed,) = [finding for finding in answer["findings"] if finding["verdict"] == "failed"]
+    assert (failed["what"], failed["owner"]) == ("group members", "Entra administrator")
+    assert "GroupMember.Read.All" in failed["detail"] + failed["wayOut"]
 
 
 def test_check_tells_a_refused_login_from_a_missing_table_right(person):
     refused = person.types("check", SERVICENOW_CLIENT_SECRET="wrong")
     assert refused.returncode == 1
-    assert "FAILED ServiceNow: credentials" in refused.stdout
+    assert "FAILED  ServiceNow: credentials" in refused.stdout
     assert "wrong" not in refused.stdout + refused.stderr
 
 

@@ -307,18 +307,3 @@ def test_a_long_pause_goes_up_at_once(world):
     with pytest.raises(Throttled) as raised:
         world.find("sys_user", "user_name", ["admin"])
     assert raised.value.retry_after == 1800.0
-
-
-def test_the_connection_test_names_what_cannot_be_read_and_what_to_do(world):
-    findings = world.do(world.target.check())
-    assert all(finding.ok for finding in findings)
-    assert [finding.what for finding in findings[:3]] == ["client", "connection", "credentials"]
-    world.instance.access.no_query.add("cmn_location")
-    world.instance.access.hidden_rows["sys_user"] = "user_nameISNOTEMPTY"
-    bad = {finding.what: finding for finding in world.do(world.target.check()) if not finding.ok}
-    assert set(bad) == {"table cmn_location", "table sys_user"}
-    assert all(finding.way_out for finding in bad.values())
-    world.instance.faults.add("POST batch", "hibernating")
-    failed = world.do(world.target.check())[-1]
-    assert (failed.what, failed.ok) == ("connection", False)
-    assert "Wake it up" in failed.way_out

@@ -111,7 +111,7 @@ def jwt_login(world, signing_key):
 def test_a_signed_assertion_lets_us_in_and_each_token_takes_a_new_one(runner, signing_key):
     world = World(runner)
     target = ServiceNowTarget(world.another_session(credentials("oauth-jwt", **jwt_login(world, signing_key))))
-    assert all(finding.ok for finding in world.do(target.check()))
+    assert world.check(target).capabilities is not None
     world.instance.accounts.revoke_tokens()
     assert world.do(target.read("sys_user", ["a" * 32], [])) == {}
     bodies = [parse_qs(r.content.decode()) for r in world.wire.requests if r.url.path == "/oauth_token.do"]
@@ -146,7 +146,7 @@ def logins(world):
 def test_every_kind_of_login_lets_us_in(runner, kind):
     world = World(runner)
     session = world.another_session(credentials(kind, **logins(world)[kind]))
-    assert all(finding.ok for finding in world.do(ServiceNowTarget(session).check()))
+    assert world.check(ServiceNowTarget(session)).capabilities is not None
 
 
 @pytest.mark.parametrize("kind", ["basic", "api-key", "oauth-client-credentials", "oauth-password"])
@@ -166,8 +166,8 @@ def test_wrong_credentials_are_told_without_the_secret_and_not_tried_on_and_on(r
     assert SECRET not in str(errors)
     assert "contoso.service-now.com" in str(errors[0])
     assert len(world.wire.requests) <= 2
-    failed = world.do(target.check())[-1]
-    assert (failed.what, failed.ok) == ("credentials", False)
+    failed = world.check(target).findings[-1]
+    assert (failed.what, failed.verdict) == ("credentials", "failed")
 
 
 def test_a_password_that_changes_while_we_work_is_not_tried_until_the_account_locks(runner):

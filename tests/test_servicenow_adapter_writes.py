@@ -50,6 +50,14 @@ def test_a_value_of_any_script_arrives_as_it_was_sent(world):
     assert {name: outcomes["w1"].record[name] for name in values} == values
 
 
+@pytest.mark.parametrize(("honours", "expected"), [(True, Written), (False, Unsettled)])
+def test_where_sys_ids_are_known_not_to_be_honoured_a_create_in_doubt_is_not_repeated(world, honours, expected):
+    target = ServiceNowTarget(world.session, honours_sys_ids=honours)
+    world.instance.faults.add("POST batch", "dropped_session")
+    outcomes = world.do(target.write([insert(1)]))
+    assert isinstance(outcomes["w1"], expected)
+
+
 def test_what_no_json_can_hold_is_refused_alone(world):
     outcomes = world.write(insert(1, first_name="half\ud83d"), insert(2), DeleteRecord("d", "sys_user", "../evil"))
     assert isinstance(outcomes["w1"], Refused)

@@ -228,3 +228,67 @@ def test_a_switch_does_not_take_what_it_does_not_know(call, instance, setting):
     before = repr(instance.switches)
     assert call("PATCH", "/_emulator/switches", auth=None, json=setting).status_code == 400
     assert repr(instance.switches) == before
+
+
+# Rules by role
+
+
+SERVICE = (INTEGRATION_USER, CLIENT_SECRET)
+
+
+def test_a_table_that_asks_for_a_role_is_closed_to_who_lacks_it(call):
+    for operation in ("read", "write", "create", "delete"):
+        call.control("POST", "/acls", {"name": "sys_user", "operation": operation, "roles": ["hr_admin"]})
+    listed = call("GET", USERS, auth=SERVICE)
+    assert (listed.status_code, listed.json()["error"]["message"]) == (403, "Insufficient rights to query records")
+    assert call("GET", f"{USERS}/{ADMIN_ID}", auth=SERVICE).status_code == 404
+    assert call("POST", USERS, json={"user_name": "x"}, auth=SERVICE).status_code == 403
+    assert call("GET", GROUPS, auth=SERVICE).status_code == 200
+    assert call("GET", USERS).status_code == 200  # admin passes every rule
+    assert call("POST", USERS, json={"user_name": "x"}).status_code == 201
+
+
+def test_one_role_of_any_rule_is_enough_and_writing_is_not_reading(call):
+    call.control("POST", "/acls", {"name": "sys_user", "operation": "write", "roles": ["hr_admin"]})
+    assert call("GET", f"{USERS}/{NATASHA_ID}", auth=SERVICE).status_code == 200
+    assert call("PATCH", f"{USERS}/{NATASHA_ID}", json={"title": "x"}, auth=SERVICE).status_code == 403
+    call.control("POST", "/acls", {"name": "sys_user", "operation": "write", "roles": ["nobody_has", "user_admin"]})
+    assert call("PATCH", f"{USERS}/{NATASHA_ID}", json={"title": "x"}, auth=SERVICE).status_code == 200
+
+
+def test_a_column_that_asks_for_a_role_is_absent_or_silently_not_written(call, instance):
+    call.control("POST", "/acls", {"name": "sys_user.email", "operation": "read", "roles": ["hr_admin"]})
+    call.control("POST", "/acls", {"name": "sys_user.*", "operation": "write", "roles": ["hr_admin"]})
+    call.control("POST", "/acls", {"name": "sys_user.title", "operation": "write", "roles": ["user_admin"]})
+    sent = {"title": "Chief", "city": "Rome"}
+    reply = call("PATCH", f"{USERS}/{NATASHA_ID}", json=sent, auth=SERVICE)
+    assert reply.status_code == 200
+    assert "email" not in reply.json()["result"]
+    natasha = instance.get("sys_user", NATASHA_ID)
+    assert (natasha["title"], natasha["city"]) == ("Chief", "")
+    assert call.get(f"{USERS}/{NATASHA_ID}")["email"] == "natasha.ingram@example.com"
+
+
+def test_the_rules_themselves_are_for_administrators(call):
+    rules = "/api/now/table/sys_security_acl_role"
+    call.control("POST", "/acls", {"name": "sys_user.email", "operation": "read", "roles": ["hr_admin"]})
+    fields = "sys_security_acl.name,sys_user_role.name"
+    assert call.get(rules, sysparm_fields=fields) == [
+        {"sys_security_acl.name": "sys_user.email", "sys_user_role.name": "hr_admin"}
+    ]
+    assert call("GET", rules, auth=SERVICE).status_code == 403
+
+
+def test_a_table_without_web_service_access_is_closed_to_everybody(call, instance):
+    (table,) = instance.find("sys_db_object", name="sys_user_group")
+    assert table["ws_access"] == "true"
+    call.control("PATCH", f"/records/sys_db_object/{table['sys_id']}", {"ws_access": False})
+    assert call("GET", GROUPS).status_code == 403
+    assert call("GET", USERS).status_code == 200
+
+
+def test_a_script_in_a_query_tells_the_caller_who_it_is(call):
+    query = {"sysparm_query": "sys_id=javascript:gs.getUserID()", "sysparm_fields": "user_name"}
+    for user, password in (("admin", "admin"), SERVICE):
+        reply = call("GET", USERS, params=query, auth=(user, password))
+        assert reply.json()["result"] == [{"user_name": user}]

@@ -1,11 +1,12 @@
-"""`check`: can this job reach Graph, ServiceNow and its state, and does it have the rights it needs. Writes nothing to
-ServiceNow, and to the state only a row that it removes again.
+"""`check`: can this job reach Graph, ServiceNow and its state, what may it do there, and what is missing. Writes
+nothing to ServiceNow unless test writes are allowed, and to the state what was found out about the instance.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from msgspec import Struct, to_builtins
 from rich import box
@@ -16,28 +17,36 @@ from provisioning.app import App
 from provisioning.cli.shell import Exit, Shell, in_one_line
 from provisioning.engine.jobs import JOB
 from provisioning.errors import ProvisioningError, Unauthorized
+from provisioning.model import Capabilities
 from provisioning.rows import Delete, Put
 from provisioning.rules.scope import DEFAULT_ACCESS
 
 PROBE = "probe"
+MARKS = {"ok": "ok", "warning": "WARNING", "failed": "FAILED"}
+STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-class Finding(Struct, frozen=True):
-    """One line of the answer."""
+class Finding(Struct, frozen=True, rename="camel"):
+    """One line of the answer: `way_out` and `owner` tell what to do, and who can do it, where it is not well."""
 
     side: str
     what: str
-    ok: bool
+    verdict: Literal["ok", "warning", "failed"]
     detail: str
+    way_out: str = ""
+    owner: str = ""
 
 
-async def check(app: App, shell: Shell, *, as_json: bool) -> Exit:
-    findings = [*await _graph(app), *await _servicenow(app), await _state(app)]
+async def check(app: App, shell: Shell, *, test_writes: bool, as_json: bool) -> Exit:
+    findings = await _graph(app)
+    capabilities = await _servicenow(app, findings, test_writes=test_writes)
+    findings.append(await _state(app, capabilities))
+    ok = all(finding.verdict != "failed" for finding in findings)
     if as_json:
-        shell.print_json({"ok": all(f.ok for f in findings), "findings": [to_builtins(f) for f in findings]})
+        shell.print_json({"ok": ok, "findings": [to_builtins(f) for f in findings]})
     else:
         _show(findings, shell)
-    return Exit.OK if all(finding.ok for finding in findings) else Exit.ERROR
+    return Exit.OK if ok else Exit.ERROR
 
 
 async def _graph(app: App) -> list[Finding]:
@@ -106,23 +115,23 @@ async def _default_access(app: App) -> str:
     return f"{verdict}; {len(people):,} people are assigned with it only, {len(groups):,} groups among the assigned"
 
 
-async def _servicenow(app: App) -> list[Finding]:
-    findings: list[Finding] = []
-
-    async def look() -> str:
-        for found in await app.target.check():
-            detail = found.detail if found.ok else f"{found.detail}. {found.way_out}"
-            findings.append(Finding("ServiceNow", found.what, found.ok, detail))
-        return ""
-
-    finding, error = await _tried("ServiceNow", "connection", look)
-    return findings if error is None else [*findings, finding]
+async def _servicenow(app: App, findings: list[Finding], *, test_writes: bool) -> Capabilities | None:
+    """Adds what was found; answers what the instance can do, where the probe came to its end."""
+    try:
+        report = await app.check_instance(test_writes=test_writes)
+    except ProvisioningError as error:
+        findings.append(_failed("ServiceNow", "connection", error))
+        return None
+    findings += [Finding("ServiceNow", f.what, f.verdict, f.detail, f.way_out, f.owner) for f in report.findings]
+    return report.capabilities
 
 
-async def _state(app: App) -> Finding:
+async def _state(app: App, capabilities: Capabilities | None) -> Finding:
     context = app.engine.context
 
     async def write_and_read() -> str:
+        if capabilities is not None:
+            await context.rows.save_capabilities(capabilities)
         await context.store.commit(JOB, context.job.id, [Put(PROBE, {"probe": PROBE})])
         row = await context.store.get(JOB, context.job.id, PROBE)
         await context.store.commit(JOB, context.job.id, [Delete(PROBE)])
@@ -136,20 +145,32 @@ async def _tried(
     side: str, what: str, action: Callable[[], Awaitable[str]]
 ) -> tuple[Finding, ProvisioningError | None]:
     try:
-        return Finding(side, what, ok=True, detail=await action()), None
+        return Finding(side, what, "ok", await action()), None
     except ProvisioningError as error:
-        return Finding(side, what, ok=False, detail=in_one_line(str(error))), error
+        return _failed(side, what, error), error
+
+
+def _failed(side: str, what: str, error: ProvisioningError) -> Finding:
+    """An error's text is what happened, and after the first full stop what to do."""
+    detail, _, way_out = in_one_line(str(error)).partition(". ")
+    owner = "Entra administrator" if side == "Graph" and isinstance(error, Unauthorized) else "operator of this app"
+    return Finding(side, what, "failed", detail, way_out, owner)
 
 
 def _show(findings: list[Finding], shell: Shell) -> None:
     if not shell.out.is_terminal:  # one line each, so that it can be searched and is never broken
         for finding in findings:
-            shell.say(f"{'ok' if finding.ok else 'FAILED':<7}{finding.side}: {finding.what}: {finding.detail}")
+            shell.say(f"{MARKS[finding.verdict]:<8}{finding.side}: {finding.what}: {_told(finding)}")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("", "side", "what", "detail"):
         table.add_column(name)
     for finding in findings:
-        mark = Text("ok", style="green") if finding.ok else Text("failed", style="red")
-        table.add_row(mark, finding.side, finding.what, finding.detail)
+        mark = Text(finding.verdict, style=STYLES[finding.verdict])
+        table.add_row(mark, finding.side, finding.what, _told(finding))
     shell.show(table)
+
+
+def _told(finding: Finding) -> str:
+    way_out = f". {finding.way_out.rstrip('.')}" if finding.way_out else ""
+    return f"{finding.detail}{way_out}{f' [{finding.owner}]' if finding.owner else ''}"

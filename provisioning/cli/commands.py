@@ -69,13 +69,24 @@ def _help(context: typer.Context) -> None:
 
 
 @cli.command()
-def check(context: typer.Context, *, json: Json = False) -> None:
-    """Test the connection to Graph, ServiceNow and the state, and the rights of this job. Changes nothing."""
+def check(
+    context: typer.Context,
+    *,
+    allow_test_writes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-test-writes",
+            help="Create a test group and an inactive test user in ServiceNow, look at them, and delete them.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Test the connection to Graph, ServiceNow and the state, and the rights of this job. Changes neither side."""
     shell = _shell(context)
 
     async def work() -> Exit:
-        async with running.opened(shell, only_reads=True) as app:
-            return await checking.check(app, shell, as_json=json)
+        async with running.opened(shell, only_reads=not allow_test_writes) as app:
+            return await checking.check(app, shell, test_writes=allow_test_writes, as_json=json)
 
     _ended(work())
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
+from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Put, Replace
 
 T = TypeVar("T", bound=Struct)
@@ -72,6 +73,17 @@ class JobRows:
     async def save_state(self, state: JobState, etag: str) -> str:
         """Raises `RowConflict` when somebody changed the state since it was read."""
         return await self._save("state", state, etag)
+
+    async def capabilities(self, instance: str) -> Capabilities | None:
+        """What is known of the instance; nothing that was found out about another one counts."""
+        found = await self._load("capabilities", Capabilities)
+        return found[0] if found is not None and found[0].instance == instance else None
+
+    async def save_capabilities(self, found: Capabilities) -> None:
+        """Whether sys_ids are honoured only a probe that writes can tell: what an earlier one found stays known."""
+        if found.honours_sys_ids is None and (known := await self.capabilities(found.instance)) is not None:
+            found = replace(found, honours_sys_ids=known.honours_sys_ids)
+        await self._store.commit(JOB, self.job, [Put("capabilities", msgspec.to_builtins(found))])
 
     async def progress(self) -> tuple[Progress, str] | None:
         return await self._load("progress", Progress)

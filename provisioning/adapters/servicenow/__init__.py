@@ -4,9 +4,20 @@ certificate, `refusal` says why a value cannot be looked up.
 """
 
 from provisioning.adapters.servicenow.auth import client_context, credentials
-from provisioning.adapters.servicenow.checking import Finding
+from provisioning.adapters.servicenow.checking import Report, Task
+from provisioning.adapters.servicenow.findings import Finding
 from provisioning.adapters.servicenow.query import refusal
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.target import TABLES, ServiceNowTarget
 
-__all__ = ["TABLES", "Finding", "ServiceNowSession", "ServiceNowTarget", "client_context", "credentials", "refusal"]
+__all__ = [
+    "TABLES",
+    "Finding",
+    "Report",
+    "ServiceNowSession",
+    "ServiceNowTarget",
+    "Task",
+    "client_context",
+    "credentials",
+    "refusal",
+]

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+import httpx
 from msgspec import Struct
 
 from provisioning.adapters.servicenow import batch
@@ -42,6 +43,9 @@ class Calls:
 
     async def get(self, path: str) -> Answer:
         return await self.session.get(path)
+
+    async def get_with_headers(self, path: str) -> tuple[Answer, httpx.Headers]:
+        return await self.session.get_with_headers(path)
 
     async def batch(self, items: Sequence[batch.Item]) -> batch.Reply | Fault:
         answer = await self.session.post_batch(batch.encode(next(self._numbers), items))

@@ -70,8 +70,18 @@ class ServiceNowSession:
         self._sleep = sleep
         self._batch_url = self.url.copy_with(path=batch.PATH)
 
+    @property
+    def instance(self) -> str:
+        """Which instance this is: its host, and the port where it is no usual one."""
+        return self.url.netloc.decode("ascii")
+
     async def get(self, path: str) -> Answer:
         return await self._send(self._client.build_request("GET", self.url.join(path)))
+
+    async def get_with_headers(self, path: str) -> tuple[Answer, httpx.Headers]:
+        """For what an instance tells beside its answers: its clock and its rate limits."""
+        response = await self._sent(self._client.build_request("GET", self.url.join(path)))
+        return answer_of(response), response.headers
 
     async def post_batch(self, content: bytes) -> Answer:
         headers = {"Content-Type": "application/json"}
@@ -89,21 +99,20 @@ class ServiceNowSession:
                 code="ServiceNowInstanceInvalid",
             )
         for attempt in range(1, TRIES_WHERE_MOVED):
-            answer = await self._sent(request)
+            answer = answer_of(await self._sent(request))
             if not _has_moved(answer):
                 return answer
             await self.pause(attempt)
             # The credentials renew a token that a request brings back; the load balancer chooses a node anew.
             request.headers["Connection"] = "close"
-        return await self._sent(request)
+        return answer_of(await self._sent(request))
 
-    async def _sent(self, request: httpx.Request) -> Answer:
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
         try:
             async with self.budget.place():
-                response = await self._client.send(request)
+                return await self._client.send(request)
         except httpx.RequestError as error:
             raise self._broken(error) from error
-        return answer_of(response)
 
     def _broken(self, error: httpx.RequestError) -> Unavailable:
         """What broke, and whether the request can have arrived."""

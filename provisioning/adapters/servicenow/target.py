@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from provisioning.adapters.servicenow import checking, dictionary
-from provisioning.adapters.servicenow.checking import Finding
+from provisioning.adapters.servicenow.checking import Report, Task
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
@@ -35,14 +35,20 @@ Known = dictionary.Columns
 
 
 class ServiceNowTarget:
-    def __init__(self, session: ServiceNowSession, *, tables: Sequence[str] = TABLES) -> None:
+    """`honours_sys_ids` is what a probe found out of the instance."""
+
+    def __init__(
+        self, session: ServiceNowSession, *, tables: Sequence[str] = TABLES, honours_sys_ids: bool = True
+    ) -> None:
         self._session = session
         self._tables = tuple(tables)
         self._calls = Calls(session)
         self._reader = Reader(self._calls)
         self._roles = Roles(self._calls, self._reader)
         self._pace = Pace()
-        self._writer = Writer(self._calls, self._reader, self._pace, lengths=self._length)
+        self._writer = Writer(
+            self._calls, self._reader, self._pace, lengths=self._length, honours_sys_ids=honours_sys_ids
+        )
         self._columns: dictionary.Columns | None = None
         self._asked: set[str] = set()
         self._learning = asyncio.Lock()
@@ -131,9 +137,9 @@ class ServiceNowTarget:
         finally:
             self.batch_size = self._pace.size
 
-    async def check(self) -> tuple[Finding, ...]:
-        """Whether this instance can be used as it is configured."""
-        return await checking.check(self._calls, self._reader, self._tables)
+    async def check(self, task: Task) -> Report:
+        """Whether this instance can be used for a job, and what it can do."""
+        return await checking.check(self._calls, self._reader, self.dictionary, task)
 
     def _length(self, table: str, name: str) -> int:
         """How many characters a column has room for; 0 where it was not learnt."""

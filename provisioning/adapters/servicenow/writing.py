@@ -44,7 +44,9 @@ Doubt = tuple[Write, Fault]
 
 
 class Writer:
-    """`lengths` tells how many characters a column of a table has room for; 0 where nobody knows."""
+    """`lengths` tells how many characters a column of a table has room for; 0 where nobody knows. `honours_sys_ids` is
+    what is known of the instance before its first insert.
+    """
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Writer:
         pace: Pace,
         *,
         lengths: Callable[[str, str], int] = lambda _table, _column: 0,
+        honours_sys_ids: bool = True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls
@@ -60,7 +63,7 @@ class Writer:
         self._reader = reader
         self._pace = pace
         self._now = now
-        self._honours_sys_ids = True
+        self._honours_sys_ids = honours_sys_ids
 
     async def write(self, writes: Sequence[Write]) -> dict[str, WriteOutcome]:
         outcomes: dict[str, WriteOutcome] = {}

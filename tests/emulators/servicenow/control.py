@@ -47,6 +47,7 @@ ROUTES = (
     ("DELETE", "/faults", "clear_faults"),
     ("PATCH", "/switches", "set_switches"),
     ("PATCH", "/access", "set_access"),
+    ("POST", "/acls", "add_acl"),
     ("PUT", "/properties", "set_properties"),
     ("PUT", "/credentials", "set_credentials"),
     ("PUT", "/api-keys", "set_api_keys"),
@@ -185,6 +186,10 @@ class _Control:
     def set_access(self, _request: HttpRequest, body: Body) -> Body:
         for name, value in body.items():
             self._instance.access.set(name, value)
+        return {}
+
+    def add_acl(self, _request: HttpRequest, body: Body) -> Body:
+        self._instance.acls.add(**body)
         return {}
 
     def set_properties(self, _request: HttpRequest, body: Body) -> Body:

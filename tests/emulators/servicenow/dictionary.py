@@ -15,6 +15,8 @@ from typing import Any
 SYS_DOMAIN = {"sys_domain": "sys_user_group"}
 NUMBERS = frozenset({"integer", "decimal", "float", "currency", "longint"})
 REFERENCES = frozenset({"reference", "domain_id"})
+OWN = frozenset({"sys_domain", "sys_domain_path", "sys_security_acl", "sys_user_role"})
+"""Columns that begin like the platform's and are written like any other."""
 SECRETS = frozenset({"password", "password2"})
 
 
@@ -49,7 +51,7 @@ class Column:
     @property
     def is_system(self) -> bool:
         """Kept by the platform itself: a written value is ignored, save for sys_id on an insert."""
-        return self.name.startswith("sys_") and self.name not in {"sys_domain", "sys_domain_path"}
+        return self.name.startswith("sys_") and self.name not in OWN
 
 
 @dataclass(frozen=True, slots=True)

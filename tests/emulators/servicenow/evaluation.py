@@ -31,7 +31,7 @@ class World(Protocol):
     def definition(self, table: str) -> Table | None: ...
     def data(self, table: str) -> Rows: ...
     def property(self, name: str) -> str: ...
-    def run_script(self, script: str) -> str: ...
+    def run_script(self, script: str, by: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,11 @@ class Evaluation:
         self._world = world
         self._remembered: OrderedDict[tuple[str, Query], tuple[int, list[str]]] = OrderedDict()
 
-    def select(self, table: str, query: Query) -> Selection:
-        """The rows that match: all rows when every part of the query was dropped, which is the trap to emulate."""
-        query, complete = self._understood(table, query)
+    def select(self, table: str, query: Query, by: str = "admin") -> Selection:
+        """The rows that match: all rows when every part of the query was dropped, which is the trap to emulate. `by`
+        is whose question it is, for scripts that ask.
+        """
+        query, complete = self._understood(table, query, by)
         if not complete and self._world.property("glide.invalid_query.returns_no_rows") == "true":
             return Selection([])
         if query.related:
@@ -72,7 +74,7 @@ class Evaluation:
 
     def accepting(self, table: str, query: Query) -> Callable[[Row], bool]:
         """The query as a predicate over one row."""
-        query, _ = self._understood(table, query)
+        query, _ = self._understood(table, query, "admin")
         predicates = [self._predicate(table, group) for group in query.groups]
         related = [self._has_related(table, one) for one in query.related]
 
@@ -113,7 +115,7 @@ class Evaluation:
 
         return read
 
-    def _understood(self, table: str, query: Query) -> tuple[Query, bool]:
+    def _understood(self, table: str, query: Query, by: str) -> tuple[Query, bool]:
         if query is EVERYTHING:
             return query, True
         groups: list[Group] = []
@@ -122,7 +124,7 @@ class Evaluation:
             kept = tuple(clause for all_of in group if (clause := tuple(c for c in all_of if self._is_known(table, c))))
             complete = complete and sum(map(len, kept)) == sum(map(len, group))
             if kept:
-                groups.append(tuple(tuple(self._evaluated(c) for c in clause) for clause in kept))
+                groups.append(tuple(tuple(self._evaluated(c, by) for c in clause) for clause in kept))
         order = tuple(o for o in query.order if self.column(table, o.field) is not None)
         return Query(tuple(groups), order, related=query.related), complete
 
@@ -131,11 +133,11 @@ class Evaluation:
             return False
         return condition.operator not in FIELD_RELATIONS or self.column(table, condition.value) is not None
 
-    def _evaluated(self, condition: Condition) -> Condition:
+    def _evaluated(self, condition: Condition, by: str) -> Condition:
         # A value that starts with `javascript:` is evaluated on the server: the hole a client must close.
         if condition.value.lstrip()[:11].lower() != "javascript:":
             return condition
-        return replace(condition, value=self._world.run_script(condition.value.lstrip()[11:]))
+        return replace(condition, value=self._world.run_script(condition.value.lstrip()[11:], by))
 
     def _matching(self, table: str, query: Query) -> list[str]:
         rows = self._world.data(table)

@@ -23,9 +23,10 @@ class Rendering:
         self._instance = instance
         self._projections: dict[tuple[str, str, int], tuple[Field, ...]] = {}
 
-    def record(self, table: str, row: Row, view: Parameters) -> dict[str, Any]:
+    def record(self, table: str, row: Row, view: Parameters, by: str) -> dict[str, Any]:
+        """Without what `by` may not read."""
         definition = self._instance.dictionary[table]
-        hidden = self._instance.access.unreadable.get(table, ())
+        hidden = self._instance.acls.forbidden(by, table, "read").union(self._instance.access.unreadable.get(table, ()))
         if view.fields or view.display != "false":
             return {
                 path: self._shown(column, row.get(path, "") if read is None else read(row), view)

@@ -20,7 +20,7 @@ def rows_of(schema_table: str, dictionary: Mapping[str, Table]) -> Iterator[Row]
 
 
 def _tables(table: Table) -> Iterator[Row]:
-    yield _row("sys_db_object", table.name, {"name": table.name, "label": table.label})
+    yield _row("sys_db_object", table.name, {"name": table.name, "label": table.label, "ws_access": "true"})
 
 
 def _columns(table: Table) -> Iterator[Row]:
@@ -58,4 +58,4 @@ def _choices(table: Table) -> Iterator[Row]:
 
 def _row(schema_table: str, identity: str, fields: Row) -> Row:
     digest = hashlib.md5(f"{schema_table}:{identity}".encode(), usedforsecurity=False).hexdigest()
-    return {"sys_id": digest, **{name: value for name, value in fields.items() if value}}
+    return {"sys_id": digest, "sys_mod_count": "0", **{name: value for name, value in fields.items() if value}}

@@ -15,6 +15,7 @@ from typing import Any
 from tests.emulators.servicenow import errors
 from tests.emulators.servicenow.access import Access, Switches
 from tests.emulators.servicenow.accounts import Accounts
+from tests.emulators.servicenow.acls import Acls
 from tests.emulators.servicenow.capacity import Capacity
 from tests.emulators.servicenow.dictionary import Column, Table, baseline, new_table, with_column
 from tests.emulators.servicenow.evaluation import Evaluation
@@ -54,7 +55,6 @@ class Instance:
         self.counts: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.recent: deque[tuple[str, str, int]] = deque(maxlen=1000)
-        self.caller = "admin"  # whose request is being answered
         self.scripts: list[str] = []  # what `javascript:` values were evaluated: a client must never cause one
         self.node_moves = 0
         self.version = 0
@@ -63,6 +63,7 @@ class Instance:
         self.evaluation = Evaluation(self)
         self.rendering = Rendering(self)
         self.roles = Roles(self)
+        self.acls = Acls(self)
         self.writing = Writing(self)
         self._second, self._timestamp = -1, ""
 
@@ -179,12 +180,12 @@ class Instance:
         row = self.row(table, sys_id)
         return self.display(table, row) if row else ""
 
-    def run_script(self, script: str) -> str:
+    def run_script(self, script: str, by: str) -> str:
         """Evaluates a `javascript:` value just enough to show that somebody let one through: `gs.getUserID()` is the
         caller's sys_id.
         """
         self.scripts.append(script)
-        (user,) = self.find("sys_user", user_name=self.caller)[:1] or ({"sys_id": ""},)
+        (user,) = self.find("sys_user", user_name=by)[:1] or ({"sys_id": ""},)
         return user["sys_id"] if "getUserID" in script else ""
 
     # -- writing
