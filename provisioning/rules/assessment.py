@@ -12,6 +12,7 @@ from typing import Literal
 from provisioning.errors import ObjectError
 from provisioning.model import ScopeCheck
 from provisioning.rules.attributes import Facts
+from provisioning.rules.departures import Departures
 from provisioning.rules.filters import failed_filters
 from provisioning.rules.mapping import Desired, Leaving, Mapper
 from provisioning.rules.protection import Protection
@@ -22,13 +23,14 @@ from provisioning.rules.scope import in_scope, scope_checks, unfiltered_checks
 class Policy:
     """What the job says about scope and removal. `default_access` tells whether the role Default Access entitles:
     `auto` as Entra does, only where the application has no other role to assign. `nested_groups` counts the members of
-    groups within an assigned group as its own. `protection` names the records that are, or are not, protected.
+    groups within an assigned group as its own. `departures` says what becomes of the records of those who leave,
+    `protection` names the records that are, or are not, protected.
     """
 
     everyone: bool = False
-    hard_delete: Literal["disable", "delete"] = "disable"
     default_access: Literal["auto", "include", "exclude"] = "auto"
     nested_groups: bool = False
+    departures: Departures = field(default_factory=Departures)
     protection: Protection = field(default_factory=Protection)
 
 
