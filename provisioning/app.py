@@ -225,11 +225,11 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         strict=settings.strict,
         policy=Policy(
             everyone=settings.scope == "all",
-            hard_delete=settings.hard_delete,
             default_access=settings.default_access,
             nested_groups=settings.nested_groups,
             creatable=settings.creatable,
             create_limit=settings.create_limit,
+            departures=settings.departures,
             protection=Protection(
                 settings.protected_accounts,
                 settings.allowed_accounts,

@@ -12,14 +12,14 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self, cast
+from typing import Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
 from provisioning.errors import ConfigError
 from provisioning.forms import address, choice, guid, interval, is_loopback, names, number, schedule
+from provisioning.rules.departures import Departures, GroupLeave, Leave
 
 Scope = Literal["assigned", "all"]
-HardDelete = Literal["disable", "delete"]
 DefaultAccess = Literal["auto", "include", "exclude"]
 
 KNOWN = (
@@ -45,6 +45,13 @@ KNOWN = (
     "STATE",
     "SCOPE",
     "HARD_DELETE",
+    "ON_UNASSIGNED",
+    "ON_FILTERED",
+    "ON_DISABLED",
+    "ON_SOFT_DELETED",
+    "SKIP_OUT_OF_SCOPE_DELETIONS",
+    "GROUPS_OUT_OF_SCOPE",
+    "MEMBERSHIPS_OF_DISABLED",
     "DEFAULT_ACCESS",
     "NESTED_GROUPS",
     "REFERENCE_CREATE_TABLES",
@@ -169,7 +176,7 @@ class Settings:
     slots: int
     state: State
     scope: Scope
-    hard_delete: HardDelete
+    departures: Departures
     default_access: DefaultAccess
     nested_groups: bool
     creatable: tuple[str, ...]
@@ -216,9 +223,7 @@ class Settings:
             ),
             state=_state(values.get("STATE", "sqlite:provisioning.db"), in_azure="WEBSITE_INSTANCE_ID" in environ),
             scope=cast("Scope", choice("SCOPE", values.get("SCOPE", "assigned"), ("assigned", "all"))),
-            hard_delete=cast(
-                "HardDelete", choice("HARD_DELETE", values.get("HARD_DELETE", "disable"), ("disable", "delete"))
-            ),
+            departures=_departures(values),
             default_access=cast(
                 "DefaultAccess",
                 choice("DEFAULT_ACCESS", values.get("DEFAULT_ACCESS", "auto"), ("auto", "include", "exclude")),
@@ -345,6 +350,35 @@ def _login(values: Mapping[str, str]) -> Login:
     if kind == "oauth-jwt":
         given["jwt_key_id"] = values.get("SERVICENOW_JWT_KEY_ID", "")
     return Login(kind, **given)
+
+
+def _departures(values: Mapping[str, str]) -> Departures:
+    """SKIP_OUT_OF_SCOPE_DELETIONS is the name that Entra has for leaving whoever only lost the access."""
+
+    def action(name: str, default: Leave = "disable") -> Leave:
+        return cast("Leave", choice(name, values.get(name, default), get_args(Leave)))
+
+    skips = choice(
+        "SKIP_OUT_OF_SCOPE_DELETIONS", values.get("SKIP_OUT_OF_SCOPE_DELETIONS", "false"), ("true", "false", "1", "0")
+    )
+    out_of_scope: Leave = "leave" if skips in {"true", "1"} else "disable"
+    if out_of_scope == "leave" and (spoken := [n for n in ("ON_UNASSIGNED", "ON_FILTERED") if n in values]):
+        raise ConfigError(f"SKIP_OUT_OF_SCOPE_DELETIONS and {spoken[0]} are both set: keep one of them")
+    return Departures(
+        unassigned=action("ON_UNASSIGNED", out_of_scope),
+        filtered=action("ON_FILTERED", out_of_scope),
+        disabled=action("ON_DISABLED"),
+        soft_deleted=action("ON_SOFT_DELETED"),
+        hard_deleted=action("HARD_DELETE"),
+        groups=cast(
+            "GroupLeave",
+            choice("GROUPS_OUT_OF_SCOPE", values.get("GROUPS_OUT_OF_SCOPE", "leave"), get_args(GroupLeave)),
+        ),
+        memberships=cast(
+            'Literal["keep", "remove"]',
+            choice("MEMBERSHIPS_OF_DISABLED", values.get("MEMBERSHIPS_OF_DISABLED", "keep"), ("keep", "remove")),
+        ),
+    )
 
 
 def _allowed_accounts(values: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from provisioning.app import open_app
 from provisioning.config import Settings
 from provisioning.engine.context import Job
 from provisioning.errors import ConfigError
+from provisioning.rules.departures import Departures
 from provisioning.rules.protection import Protection
 from provisioning.schema import default_schema, dump
 from tests.test_config import GOOD
@@ -32,19 +33,23 @@ def opened(tmp_path, document=None, **settings: str) -> Job:
 
 def test_by_default_a_job_does_as_entra_does(tmp_path):
     policy = opened(tmp_path).policy
-    assert (policy.everyone, policy.hard_delete, policy.default_access, policy.nested_groups) == (
-        False,
-        "disable",
-        "auto",
-        False,
-    )
+    assert (policy.everyone, policy.default_access, policy.nested_groups) == (False, "auto", False)
+    assert policy.departures == Departures()
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "name", "expected"),
     [
         ("SCOPE", "all", "everyone", True),
-        ("HARD_DELETE", "delete", "hard_delete", "delete"),
+        ("HARD_DELETE", "delete", "departures", Departures(hard_deleted="delete")),
+        ("ON_UNASSIGNED", "leave", "departures", Departures(unassigned="leave")),
+        ("ON_FILTERED", "delete", "departures", Departures(filtered="delete")),
+        ("ON_DISABLED", "leave", "departures", Departures(disabled="leave")),
+        ("ON_SOFT_DELETED", "delete", "departures", Departures(soft_deleted="delete")),
+        ("SKIP_OUT_OF_SCOPE_DELETIONS", "True", "departures", Departures(unassigned="leave", filtered="leave")),
+        ("SKIP_OUT_OF_SCOPE_DELETIONS", "0", "departures", Departures()),
+        ("GROUPS_OUT_OF_SCOPE", "deactivate", "departures", Departures(groups="deactivate")),
+        ("MEMBERSHIPS_OF_DISABLED", "remove", "departures", Departures(memberships="remove")),
         ("DEFAULT_ACCESS", "exclude", "default_access", "exclude"),
         ("NESTED_GROUPS", "expand", "nested_groups", True),
         ("PROTECTED_ACCOUNTS", "svc.mid,ada", "protection", Protection(accounts=("ada", "svc.mid"))),

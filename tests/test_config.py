@@ -57,7 +57,7 @@ def test_few_settings_are_enough():
     assert settings.instance_url == "https://contoso.service-now.com"
     assert settings.login.kind == "oauth-client-credentials"
     assert settings.state == SqliteState("provisioning.db")
-    assert (settings.scope, settings.hard_delete, settings.slots) == ("assigned", "disable", 2)
+    assert (settings.scope, settings.departures.hard_deleted, settings.slots) == ("assigned", "disable", 2)
     assert (settings.interval, settings.schedule) == (2400.0, "0 */5 * * * *")
 
 
@@ -140,7 +140,10 @@ def test_each_form_of_the_state_is_taken(text, state):
     ("name", "value", "words"),
     [
         ("SCOPE", "everyone", "SCOPE is 'everyone': use assigned or all"),
-        ("HARD_DELETE", "purge", "HARD_DELETE is 'purge': use disable or delete"),
+        ("HARD_DELETE", "purge", "HARD_DELETE is 'purge': use disable or delete or leave"),
+        ("ON_FILTERED", "lock", "ON_FILTERED is 'lock': use disable or delete or leave"),
+        ("GROUPS_OUT_OF_SCOPE", "disable", "GROUPS_OUT_OF_SCOPE is 'disable': use leave or deactivate or delete"),
+        ("SKIP_OUT_OF_SCOPE_DELETIONS", "yes", "SKIP_OUT_OF_SCOPE_DELETIONS is 'yes': use true or false or 1 or 0"),
         ("SERVICENOW_AUTH", "ntlm", "oauth-password or basic or oauth-jwt or api-key or mtls"),
         ("SERVICENOW_AUTH", "mtls", "SERVICENOW_CLIENT_CERTIFICATE_PATH is not set"),
         ("DEFAULT_ACCESS", "perhaps", "DEFAULT_ACCESS is 'perhaps': use auto or include or exclude"),

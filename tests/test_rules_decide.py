@@ -25,6 +25,7 @@ from provisioning.model import (
 )
 from provisioning.rules.assessment import Assessment, Policy
 from provisioning.rules.decide import Seen, decide
+from provisioning.rules.departures import Departures
 from provisioning.rules.mapping import Reference
 from provisioning.rules.referring import Looked, Person
 from provisioning.rules.scope import in_scope, unfiltered_checks
@@ -265,7 +266,7 @@ def test_an_account_is_deleted_only_where_the_setting_says_so_and_the_user_is_go
     gone, setting, flow_types, expected
 ):
     observed = seen(link=LINKED, own=RECORD, gone=gone, source=None)
-    action = decided(observed, with_flow(*flow_types), hard_delete=setting).action
+    action = decided(observed, with_flow(*flow_types), departures=Departures(hard_deleted=setting)).action
     assert type(action) is expected
     if expected is Remove:
         assert action == Remove("s1", {"user_name": "ada@c.com"})
@@ -281,7 +282,7 @@ def test_a_leaver_without_an_account_is_skipped_with_the_reasons():
 def test_a_group_out_of_scope_keeps_its_record():
     link = Link("group", "g1", sys_id="s1", origin="created", enabled=True)
     observed = seen(link=link, own={"sys_id": "s1", "name": "Sales"}, grants=(), attributes={"displayName": "Sales"})
-    decision = decided(observed, GROUP, hard_delete="delete")
+    decision = decided(observed, GROUP, departures=Departures(hard_deleted="delete"))
     assert (type(decision.action), decision.match.sys_ids) == (Skip, ("s1",))
 
 
@@ -508,7 +509,9 @@ def test_a_decision_is_always_made_and_keeps_every_promise(observed, policy, flo
             assert observed.own is not None
             assert observed.link.type == "user"
             assert "Delete" in flows if isinstance(action, Remove) else "Update" in flows
-            assert isinstance(action, Disable) or (policy.hard_delete == "delete" and observed.gone == "permanent")
+            assert isinstance(action, Disable) or (
+                policy.departures.hard_deleted == "delete" and observed.gone == "permanent"
+            )
         case Fail():
             assert scoped
             assert action.message

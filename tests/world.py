@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
 from provisioning.engine.progress import Progress
 from provisioning.rules.assessment import Policy
+from provisioning.rules.departures import Departures
 from provisioning.rules.protection import Protection
 from provisioning.rules.review import Limits
 from provisioning.schema import Schema, default_schema
@@ -48,6 +49,7 @@ class World:
     scratch: Path
     everyone: bool = False
     hard_delete: str = "disable"
+    departures: Departures = field(default_factory=Departures)
     default_access: str = "auto"
     nested_groups: bool = False
     creatable: tuple[str, ...] = ()
@@ -103,11 +105,11 @@ class World:
             schema,
             policy=Policy(
                 self.everyone,
-                self.hard_delete,
                 self.default_access,
                 self.nested_groups,
                 self.creatable,
                 self.create_limit,
+                replace(self.departures, hard_deleted=self.hard_delete),
                 self.protection,
             ),
             limits=self.limits,

@@ -94,8 +94,11 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
         return []
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
     mapped = work.context.job.schema.group.writes_members
-    protection = work.context.job.policy.protection
-    decisions = [decide_membership(each, mapped=mapped, protection=protection) for each in seen]
+    policy = work.context.job.policy
+    only_enabled = policy.departures.memberships == "remove"
+    decisions = [
+        decide_membership(each, mapped=mapped, only_enabled=only_enabled, protection=policy.protection) for each in seen
+    ]
     at = work.context.now()
     pendings = [
         replace(row.pending, lane=_lane(d), decision=d, decided_at=at, withdrawn=not each.wanted)

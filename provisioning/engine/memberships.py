@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from provisioning.engine.context import Context
 from provisioning.engine.keys import chosen_sys_id, ends
 from provisioning.engine.plan import Plan
-from provisioning.model import ObjectType, Pending, Record, group_key, user_key
-from provisioning.rules.membership import MembershipSeen
+from provisioning.model import Link, ObjectType, Pending, Record, group_key, user_key
+from provisioning.rules.membership import MembershipSeen, is_disabled
 from provisioning.rules.protection import ACCOUNT_FIELDS, Rights
+from provisioning.rules.scope import in_scope
 
 
 async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[Pending]) -> list[MembershipSeen]:
@@ -33,7 +34,13 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     unsettled = [
         both[pair][1]
         for pair, pending in zip(pairs, pendings, strict=True)
-        if pair in both and (pending.withdrawn or both[pair] not in rows or not known["group", pair[0]].link.enabled)
+        if pair in both
+        and (
+            pending.withdrawn
+            or both[pair] not in rows
+            or not known["group", pair[0]].link.enabled
+            or is_disabled(known["user", pair[1]].link)
+        )
     ]
     accounts, rights = await _accounts(context, unsettled)
     unlinked = [
@@ -42,6 +49,8 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         if not found.link.linked
     ]
     planned = await plan.planned(unlinked) if unlinked else set()
+    left = [group_key(group) for group, _ in pairs if _is_left(known["group", group].link)]
+    returning = {key for key, each in (await plan.decisions(left)).items() if in_scope(each.scope)} if left else set()
     return [
         MembershipSeen(
             key=pending.object,
@@ -57,9 +66,14 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             candidate_sys_id=chosen_sys_id(context.job.tenant, "member", f"{pair[0]}:{pair[1]}", 0),
             account=accounts.get(both[pair][1]) if pair in both else None,
             rights=rights,
+            returns=group_key(pair[0]) in returning,
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]
+
+
+def _is_left(group: Link) -> bool:
+    return group.linked and not group.enabled
 
 
 async def _accounts(context: Context, sys_ids: Collection[str]) -> tuple[Mapping[str, Record], Rights]:

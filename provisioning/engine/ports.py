@@ -103,6 +103,9 @@ class Target(Protocol):
     def refused(self) -> int:
         """How many calls the instance has refused because there were too many at once."""
 
+    async def groups_of(self, users: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """The sys_ids of the groups that each of the users, by sys_id, is a member of, however many they are."""
+
     async def own_account(self) -> str | None:
         """The sys_id of the account that we are logged in with; None where the instance does not tell."""
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from provisioning.engine.edges import display_value
 from provisioning.engine.keys import digest, ends
+from provisioning.engine.leavers import stage_memberships_again, stage_their_memberships
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.tally import kind_of, tense
 from provisioning.engine.work import Work
@@ -38,6 +39,7 @@ from provisioning.model import (
     Written,
 )
 from provisioning.rules.echo import altered, warnings_of
+from provisioning.rules.membership import is_disabled
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
 from provisioning.rules.scope import in_scope
@@ -70,6 +72,8 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     people = [item for item in items if item.link is not None]
     settled = [item for item in items if item.link is None]
     await _settle_edges(work, settled)
+    if work.context.job.policy.departures.memberships == "remove":
+        await stage_their_memberships(work, [item.link for item in people if item.link and _is_leaver(item)])
     linked, arrived = await _settle_links(work, people)
     settled += linked
     await _remember_waiting(work, settled)
@@ -97,6 +101,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     lost = [item.link for item, link in changes if item.link and item.link.sys_id and link and not link.sys_id]
     await work.context.links.unclaim(lost)
     kept = [(item, link) for item, link in changes if link is not None]
+    await stage_memberships_again(work, [link for item, link in kept if link.linked and not _was_linked(item)])
     if forgotten:
         await work.context.links.forget(forgotten)
         for link in forgotten:
@@ -119,6 +124,8 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
         if link.linked and not (item.link and item.link.linked):
             arrived.add(link.id)
             work.tally.count(f"managed.{link.type}")
+        elif _returns(item.link, link):
+            arrived.add(link.id)
         elif item.link and item.link.linked and not link.linked:
             work.tally.count(f"managed.{link.type}", -1)
     await decide_again(work, conflicts)
@@ -148,15 +155,36 @@ def _link_after(item: Settled, at: float) -> Link | None:
         return None
     base = replace(item.link, grants=item.decision.grants, manager=item.decision.manager, escrow=None, announce=False)
     link = _link_after_outcome(item, base, at)
-    if link is not None and link.linked and not item.link.linked:
+    if link is not None and link.linked and (not item.link.linked or _returns(item.link, link)):
         return replace(link, announce=True)
     return link
+
+
+def _was_linked(item: Settled) -> bool:
+    return item.link is not None and item.link.linked
+
+
+def _returns(before: Link | None, after: Link) -> bool:
+    return before is not None and is_disabled(before) and after.enabled
+
+
+def _is_leaver(item: Settled) -> bool:
+    """A user whose account is inactive now because of leaving the scope."""
+    if item.link is None or item.link.type != "user" or in_scope(item.decision.scope):
+        return False
+    match item.decision.action, item.outcome:
+        case (Disable(), Written()) | (Skip(reason="RedundantExport"), None):
+            return True
+        case _:
+            return False
 
 
 def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
     before, mask = item.link.escrow if item.link else None, masking(item.decision, item.outcome)
     match item.outcome:
         case Written(record=record):
+            if isinstance(item.decision.action, Remove):
+                return _link_after_removal(base, restorable=item.row.pending.gone != "permanent")
             return _link_after_write(base, item.decision, record)
         case Refused(code=code, message=message):
             if isinstance(item.decision.action, Create):  # nothing was created, so nothing is there to be found
@@ -189,6 +217,13 @@ def _link_after_write(base: Link, decision: Decision, record: dict[str, str]) ->
             return replace(_written(known, sys_id, fields, record), enabled=False)
         case _:
             return None
+
+
+def _link_after_removal(base: Link, *, restorable: bool) -> Link | None:
+    """The grants are remembered of who may be restored: nothing tells them again. No sys_id is used twice."""
+    if not restorable or not base.grants:
+        return None
+    return Link(base.type, base.id, grants=base.grants, generation=base.generation + 1, manager=base.manager)
 
 
 def _link_after_skip(base: Link, decision: Decision) -> Link:
@@ -250,14 +285,18 @@ async def _arrived_meanwhile(work: Work, items: Sequence[Settled]) -> set[str]:
         if missing.table is None
     }
     links = await work.context.links.load(objects) if objects else {}
-    return {source_id for (_, source_id), known in links.items() if known.link.linked}
+    return {source_id for (_, source_id), known in links.items() if known.link.linked and not is_disabled(known.link)}
 
 
 async def _call_waiting(work: Work, arrived: Collection[str]) -> None:
     """Stages everything that waited for the objects that now have a record."""
     pairs = await work.context.waiting.arrived(arrived)
+    memberships = [ends(waiting) for _, waiting in pairs if waiting.startswith("member:")]
+    edges = await work.context.edges.load(memberships) if memberships else {}
     staged: list[Pending] = []
     for _, waiting in pairs:
+        if waiting.startswith("member:") and ends(waiting) not in edges:
+            continue  # it ended while it waited
         if waiting.startswith("user:"):
             staged.append(Pending(waiting, "users", refresh=True))
         elif waiting.startswith("group:"):

@@ -12,6 +12,7 @@ from typing import Literal
 from provisioning.errors import ObjectError
 from provisioning.model import ScopeCheck
 from provisioning.rules.attributes import Facts
+from provisioning.rules.departures import Departures
 from provisioning.rules.filters import failed_filters
 from provisioning.rules.mapping import Desired, Leaving, Mapper
 from provisioning.rules.protection import Protection
@@ -23,16 +24,16 @@ class Policy:
     """What the job says about scope and removal. `default_access` tells whether the role Default Access entitles:
     `auto` as Entra does, only where the application has no other role to assign. `nested_groups` counts the members of
     groups within an assigned group as its own. `creatable` are the tables in which records may be created for
-    references to point to, at most `create_limit` in a cycle. `protection` names the records that are, or are not,
-    protected.
+    references to point to, at most `create_limit` in a cycle. `departures` says what becomes of the records of those
+    who leave, `protection` names the records that are, or are not, protected.
     """
 
     everyone: bool = False
-    hard_delete: Literal["disable", "delete"] = "disable"
     default_access: Literal["auto", "include", "exclude"] = "auto"
     nested_groups: bool = False
     creatable: tuple[str, ...] = ()
     create_limit: int = 50
+    departures: Departures = field(default_factory=Departures)
     protection: Protection = field(default_factory=Protection)
 
 

@@ -27,6 +27,7 @@ from provisioning.model import (
     Update,
 )
 from provisioning.rules.assessment import Assessment, Policy
+from provisioning.rules.departures import GroupLeave, departure
 from provisioning.rules.differences import changed_fields
 from provisioning.rules.mapping import ACTIVE, Desired, Key
 from provisioning.rules.matching import choose_match
@@ -158,18 +159,21 @@ def _present(seen: Seen) -> Match:
 
 
 def _leave_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decision: Decision) -> Decision:
-    """A user that has a record gets the values of a soft-deleted one, by default an inactive account; a group keeps
-    its record and loses only its memberships.
+    """What the job says for the way in which the object left. By default a user that has a record gets the values of a
+    soft-deleted one, an inactive account; a group keeps its record and loses only its memberships.
     """
     why, own, match = reasons(seen.assessment.checks), seen.own, _present(seen)
     if own is None or seen.link.sys_id is None:
         return _with(decision, Skip("NotEffectivelyEntitled", why), match)
     sys_id = seen.link.sys_id
     if mapping.type == "group":
-        return _with(decision, Skip("NotEffectivelyEntitled", f"{why}; the group's record stays as it is"), match)
-    if seen.gone == "permanent" and policy.hard_delete == "delete" and "Delete" in mapping.flow_types:
-        before = {name: own.get(name, "") for name in (each.target for each in mapping.matching[0])}
-        return _with(decision, Remove(sys_id, before), match)
+        return _with(decision, _leave_group(seen, own, mapping, policy.departures.groups, why), match)
+    how = departure(seen.assessment.checks, seen.gone)
+    if policy.departures.of(how) == "leave":
+        text = f"{why}; the job leaves {how} accounts as they are"
+        return _with(decision, Skip("NotEffectivelyEntitled", text), match)
+    if policy.departures.of(how) == "delete" and "Delete" in mapping.flow_types:
+        return _with(decision, _remove(sys_id, own, mapping), match)
     if "Update" not in mapping.flow_types:
         return _with(decision, Skip("NotPermitted", f"{why}; the Update action is switched off"), match)
     leaving = seen.assessment.leaving
@@ -185,6 +189,23 @@ def _leave_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decision: D
     before = {name: own.get(name, "") for name in fields}
     removes = wanted.get(ACTIVE) == "false"
     return _with(decision, Disable(sys_id, fields, before) if removes else Update(sys_id, fields, before), match)
+
+
+def _leave_group(seen: Seen, own: Record, mapping: ObjectMapping, how: GroupLeave, why: str) -> Action:
+    """A group that ServiceNow's own people made is never deleted: it had a life before."""
+    if how == "delete" and seen.link.origin == "created" and "Delete" in mapping.flow_types:
+        return _remove(own["sys_id"], own, mapping)
+    if how == "leave":
+        return Skip("NotEffectivelyEntitled", f"{why}; the group's record stays as it is")
+    if own.get(ACTIVE, "true") == "false":
+        return Skip("RedundantExport", f"{why}; the group is inactive already")
+    if "Update" not in mapping.flow_types:
+        return Skip("NotPermitted", f"{why}; the Update action is switched off")
+    return Disable(own["sys_id"], {ACTIVE: "false"}, {ACTIVE: own.get(ACTIVE, "")})
+
+
+def _remove(sys_id: str, own: Record, mapping: ObjectMapping) -> Remove:
+    return Remove(sys_id, {name: own.get(name, "") for name in (each.target for each in mapping.matching[0])})
 
 
 def _lock(values: Mapping[str, str]) -> dict[str, str]:
@@ -295,6 +316,8 @@ def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what
     if mapping.type == "user":
         fields, warnings = _account_state(seen, fields, record, match)
         decision = replace(decision, warnings=decision.warnings + warnings)
+    elif seen.link.written.get(ACTIVE) == "false" and not seen.link.enabled and ACTIVE not in fields:
+        fields = {**fields, ACTIVE: "true"}  # it returns, and it was us who deactivated it
     changed = changed_fields(mapping, desired, fields, record, seen.link)
     if not changed and not decision.awaits and not decision.creates:
         return _with(decision, Skip("RedundantExport", "the record already holds every mapped value"), match)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from provisioning.model import Create, Decision, Edge, Link, Match, Missing, Record, Remove, Skip
+from provisioning.rules.mapping import ACTIVE
 from provisioning.rules.protection import Protection, Rights, protected_account, protected_membership
 
 REMOVED = "the membership ended"
 LEFT_BEHIND = "the group is out of scope"
+DISABLED = "the user's account is disabled; it is a member again when it returns"
 UNMAPPED = "the members of groups are not mapped"
 NOTHING_NAMED = Protection()
 
@@ -18,8 +20,8 @@ NOTHING_NAMED = Protection()
 @dataclass(frozen=True, slots=True)
 class MembershipSeen:
     """What was observed of one membership. `rows` are the sys_ids of its rows in ServiceNow; `group_in_scope` and
-    `wanted` say what the source says now. An end that is `planned` is created by this same plan. `account` is the
-    user's record, where something may have to be written.
+    `wanted` say what the source says now. An end that is `planned` is created by this same plan; the group `returns`
+    where the plan brings it back into scope. `account` is the user's record, where something may have to be written.
     """
 
     key: str
@@ -35,11 +37,16 @@ class MembershipSeen:
     candidate_sys_id: str
     account: Record | None = None
     rights: Rights = field(default_factory=Rights)
+    returns: bool = False
 
 
-def decide_membership(seen: MembershipSeen, *, mapped: bool = True, protection: Protection = NOTHING_NAMED) -> Decision:
-    """What the source asks for, unless the user's account is protected."""
-    decision = _decide(seen, mapped=mapped)
+def decide_membership(
+    seen: MembershipSeen, *, mapped: bool = True, only_enabled: bool = False, protection: Protection = NOTHING_NAMED
+) -> Decision:
+    """What the source asks for, unless the user's account is protected. With `only_enabled` an account that we disabled
+    has no memberships until it returns.
+    """
+    decision = _decide(seen, mapped=mapped, only_enabled=only_enabled)
     if seen.account is None or seen.member is None or not isinstance(decision.action, Create | Remove):
         return decision
     why = protected_account(seen.account, seen.member, protection, seen.rights)
@@ -49,14 +56,21 @@ def decide_membership(seen: MembershipSeen, *, mapped: bool = True, protection: 
     return replace(decision, action=protected_membership(why), awaits={}, told=told)
 
 
-def _decide(seen: MembershipSeen, *, mapped: bool) -> Decision:
+def is_disabled(user: Link) -> bool:
+    """Whether the account is inactive by our own last write."""
+    return user.linked and not user.enabled and user.written.get(ACTIVE) == "false"
+
+
+def _decide(seen: MembershipSeen, *, mapped: bool, only_enabled: bool) -> Decision:
     """Removed is only what the source had and whose row we made or found; a row that others made anew in its place
     goes with it, since the source says that the user is no member. Where members are not `mapped` nothing is written.
     """
     if not mapped:
         return Decision(seen.key, Skip("NotPermitted", UNMAPPED))
-    if seen.wanted and seen.group is not None and seen.group.linked and not seen.group.enabled:
+    if seen.wanted and seen.group is not None and seen.group.linked and not seen.group.enabled and not seen.returns:
         return _decide_remove(seen, LEFT_BEHIND)
+    if only_enabled and seen.wanted and seen.member is not None and is_disabled(seen.member):
+        return replace(_decide_remove(seen, DISABLED), missing=(Missing("user", seen.member_id),))
     return _decide_add(seen) if seen.wanted else _decide_remove(seen, REMOVED)
 
 

@@ -14,6 +14,7 @@ from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.adapters.servicenow.roles import Roles
+from provisioning.adapters.servicenow.scanning import Among, Scan, pages
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
 from provisioning.errors import Unauthorized
@@ -120,6 +121,16 @@ class ServiceNowTarget:
     def refused(self) -> int:
         """How many calls the instance has refused because there were too many at once."""
         return self._session.budget.refused
+
+    async def groups_of(self, users: Collection[str]) -> Mapping[str, frozenset[str]]:
+        await self._require(_MEMBERS, ("user", "group"))
+        found: dict[str, set[str]] = {}
+        asked = [sys_id for sys_id in dict.fromkeys(users) if SYS_ID.fullmatch(sys_id)]
+        for each in lookups(_MEMBERS, "user", asked, ("group",)):
+            async for page in pages(self._calls, Scan(each.table, (Among(each.field, each.values),), ("group",))):
+                for row in page.rows:
+                    found.setdefault(row["user"], set()).add(row["group"])
+        return {user: frozenset(groups - {""}) for user, groups in found.items()}
 
     async def own_account(self) -> str | None:
         return await self._roles.own_account()
