@@ -358,7 +358,7 @@ def test_a_held_removal_is_cancelled_when_the_user_is_back_in_scope(guarded):
 
 def test_exactly_the_approved_removals_are_carried_out(guarded):
     held = guarded.cycle().held
-    guarded.run(guarded.engine().approve(held))
+    guarded.run(guarded.engine().approve(held, by="a test"))
     guarded.company.held.clear()
     guarded.company.expect()
     assert guarded.settle() == []
@@ -366,7 +366,7 @@ def test_exactly_the_approved_removals_are_carried_out(guarded):
 
 def test_an_approval_is_worth_nothing_once_the_removals_are_others(guarded):
     held = guarded.cycle().held
-    guarded.run(guarded.engine().approve(held))
+    guarded.run(guarded.engine().approve(held, by="a test"))
     guarded.company.unassign("dee")
     guarded.company.held.add("dee")
     guarded.company.expect()

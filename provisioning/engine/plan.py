@@ -18,7 +18,7 @@ from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
-from provisioning.model import Decision, Lane, Pending
+from provisioning.model import Decision, Lane, Pending, Update
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 TABLE = "plan"
@@ -52,6 +52,8 @@ def merge(old: Pending, new: Pending) -> Pending:
         refresh=old.refresh or new.refresh,
         unproven=_is_unproven(old, new),
         expand=old.expand or new.expand,
+        hold=new.hold or old.hold,
+        clearance=new.clearance or old.clearance,
         decision=None,
         decided_at=0.0,
         link_etag="",
@@ -144,23 +146,29 @@ class Plan:
         return [_plan_row(row) for rows in scans for row in rows]
 
     async def planned(self, object_keys: Collection[str]) -> set[str]:
-        """Those of the objects that wait in their own lane: to be created or updated, not to be removed."""
-        keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
-        return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
+        """Those of the objects that are to be created or updated, not to be removed."""
+        found = await self._both_lanes(object_keys)
+        return {
+            pending.object
+            for pending in found
+            if pending.lane != "removals" or (pending.decision and isinstance(pending.decision.action, Update))
+        }
 
     async def decisions(self, object_keys: Collection[str]) -> dict[str, Decision]:
-        """What was decided of those of the objects that wait in their own lane."""
-        keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
-        rows = (await self._store.get_many(TABLE, keys)).values()
-        pendings = (msgspec.convert(row.data, Pending) for row in rows)
-        return {pending.object: pending.decision for pending in pendings if pending.decision is not None}
+        """What was decided of those of the objects that wait to be written."""
+        found = await self._both_lanes(object_keys)
+        return {pending.object: pending.decision for pending in found if pending.decision is not None}
 
     async def pending(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that have a row, whatever is decided."""
+        return {pending.object for pending in await self._both_lanes(object_keys)}
+
+    async def _both_lanes(self, object_keys: Collection[str]) -> list[Pending]:
         keys = [
             (self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _both(home_lane(key))
         ]
-        return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
+        rows = await self._store.get_many(TABLE, keys)
+        return [msgspec.convert(row.data, Pending) for row in rows.values()]
 
     async def record(self, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:
         """Stores decisions in the rows they belong to, moving a row when its lane changed; answers the rows as they
