@@ -16,6 +16,7 @@ from provisioning.rules.scope import in_scope
 HarmKind = Literal["users", "groups", "memberships", "wipes"]
 KINDS: tuple[HarmKind, ...] = ("users", "groups", "memberships", "wipes")
 WINDOW_SECONDS = 24 * 3600.0
+ABSOLUTE, SHARE, FLOOR = 500, 0.05, 3
 ACTIVE = "active"
 REJECTED = "RemovalRejected"
 """The skip reason of what a person did not let through."""
@@ -108,9 +109,9 @@ def clearance_of(harm: Harm) -> Clearance:
 class Limits:
     """Held above the smaller of an absolute and a relative limit, but never below `floor`."""
 
-    absolute: int = 500
-    share: float = 0.05
-    floor: int = 3
+    absolute: int = ABSOLUTE
+    share: float = SHARE
+    floor: int = FLOOR
 
     def allowed(self, managed: int) -> int:
         """How many of `managed` objects may be removed at once."""
