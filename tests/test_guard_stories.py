@@ -172,6 +172,21 @@ def test_a_mapping_edit_that_empties_a_column_for_everybody_is_held_and_the_rest
     assert [account(world, f"user{n}")["title"] for n in range(1, 10)] == [""] * 9
 
 
+def test_a_change_that_arrives_while_an_object_is_held_counts_for_what_is_decided_then(world):
+    change_users(world, attributes=mapped_to(world.schema.user, "title", "employeeType", clears=True).attributes)
+    users = [hire(world, f"user{n}", employeeType="Employee") for n in range(10)]
+    world.cycle()
+    for user in users:
+        world.directory.update_user(user, employeeType=None)
+    world.cycle()
+    assert counts(world) == {"wipes": 10}
+    world.directory.update_user(users[0], employeeType="Contractor")
+    world.directory.unassign_principal(users[1])
+    world.cycle()
+    assert (counts(world), account(world, "user0")["title"]) == ({"wipes": 8}, "Contractor")
+    assert state(world, "user1") == DISABLED
+
+
 def existing(world: World, number: int, **fields: str) -> None:
     for n in range(number):
         world.instance.insert("sys_user", {"user_name": f"user{n}@{DOMAIN}", "active": "true", **fields})

@@ -77,8 +77,9 @@ class Plan:
     def _partition(self, bin_name: str) -> str:
         return f"{self._prefix}|{bin_name[0]}"
 
-    async def stage(self, changes: Iterable[Pending]) -> Bins:
-        """Stores changes, merged with what is pending of the same objects; answers the rows by lane and bin.
+    async def stage(self, changes: Iterable[Pending], *, earlier: bool = False) -> Bins:
+        """Stores changes, merged with what is pending of the same objects; answers the rows by lane and bin. With
+        `earlier` they were read before what the plan holds, which then tells the state.
 
         Several steps may stage the same object at the same time: a conflict reads again and merges again.
         """
@@ -95,12 +96,12 @@ class Plan:
             counts[name] = counts.get(name, 0) + 1
         for partition, group in by_partition.items():
             for start in range(0, len(group), OBJECTS_AT_ONCE):
-                await self._stage_some(partition, group[start : start + OBJECTS_AT_ONCE])
+                await self._stage_some(partition, group[start : start + OBJECTS_AT_ONCE], earlier=earlier)
         return bins
 
-    async def _stage_some(self, partition: str, changes: Sequence[Pending]) -> None:
+    async def _stage_some(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> None:
         for _ in range(TRIES):
-            operations = await self._merging(partition, changes)
+            operations = await self._merging(partition, changes, earlier=earlier)
             try:
                 await self._store.commit(TABLE, partition, operations)
             except RowConflict:
@@ -108,7 +109,7 @@ class Plan:
             return
         raise Unavailable(f"{len(changes)} changes could not be staged in {TRIES} tries: others write the same rows")
 
-    async def _merging(self, partition: str, changes: Sequence[Pending]) -> list[Operation]:
+    async def _merging(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> list[Operation]:
         present = await self._store.get_many(
             TABLE, [(partition, _key(lane, c.object)) for c in changes for lane in _lanes(c)]
         )
@@ -117,7 +118,8 @@ class Plan:
             rows = [row for lane in _lanes(change) if (row := present.get((partition, _key(lane, change.object))))]
             merged = change
             for row in rows:
-                merged = merge(msgspec.convert(row.data, Pending), merged)
+                known = msgspec.convert(row.data, Pending)
+                merged = merge(merged, known) if earlier else merge(known, merged)
             key, data = _key(merged.lane, change.object), msgspec.to_builtins(merged)
             operations.extend(Delete(row.key, row.etag) for row in rows if row.key != key)
             same = next((row for row in rows if row.key == key), None)
