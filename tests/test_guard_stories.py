@@ -255,6 +255,23 @@ def test_a_kind_of_harm_can_have_limits_of_its_own(world):
     assert (counts(world), len(world.members("Engineers"))) == ({"users": 5}, 5)
 
 
+@pytest.mark.parametrize("time_box", [120.0, 0.0])
+def test_more_than_a_page_is_held_offered_again_and_approved_as_one_plan(tmp_path, time_box):
+    with small_world(tmp_path, limits=Limits(), time_box=time_box) as world:
+        users = [hire(world, f"user{n}") for n in range(1300)]
+        hire(world, "colleague")
+        world.cycle()
+        for user in users:
+            world.directory.unassign_principal(user)
+        planned = world.cycle(dry_run=True).held
+        first = world.cycle().held
+        assert (counts(world), world.cycle().held, planned) == ({"users": 1300}, first, first)
+        assert len(active(world, 1300)) == 1300
+        approve(world, first)
+        world.cycle()
+        assert (active(world, 1300), held_of(world)) == (set(), None)
+
+
 # --- Approval -------------------------------------------------------------------------------------
 
 
@@ -273,6 +290,18 @@ def test_a_plan_that_only_a_dry_run_has_shown_can_be_approved(company):
     approve(company, plan)
     assert company.cycle().held is None
     assert active(company) == set(range(5, 20))
+
+
+def test_an_approval_of_what_a_dry_run_has_shown_is_found_step_by_step(tmp_path):
+    with small_world(tmp_path, limits=Limits(), time_box=0.0) as world:
+        users = [hire(world, f"user{n}") for n in range(1300)]
+        hire(world, "colleague")
+        world.cycle()
+        for user in users:
+            world.directory.unassign_principal(user)
+        approve(world, world.cycle(dry_run=True).held)
+        assert world.cycle().held is None
+        assert active(world, 1300) == set()
 
 
 def test_a_dry_run_uses_no_approval(company):
