@@ -41,6 +41,7 @@ from provisioning.adapters.servicenow import (
 )
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.config import (
+    GUARDED,
     AzureIdentity,
     ClientCertificate,
     ClientSecret,
@@ -60,6 +61,7 @@ from provisioning.errors import ConfigError
 from provisioning.model import Write, WriteOutcome
 from provisioning.rules.assessment import Policy
 from provisioning.rules.protection import Protection
+from provisioning.rules.review import ABSOLUTE, FLOOR, SHARE, Limits
 from provisioning.schema import Schema, default_schema, dump, load_schema
 
 TALKATIVE = ("httpx", "httpcore", "msal", "azure", "urllib3", "asyncio")
@@ -237,8 +239,21 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
                 own_name=settings.login.username,
             ),
         ),
+        own_limits=_limits(settings, schema),
         pace=Pace(slots=settings.slots, interval=settings.interval),
     )
+
+
+def _limits(settings: Settings, schema: Schema) -> dict[str, Limits]:
+    """A setting goes before what was imported. Whoever asks for a limit below the floor gets it."""
+    imported = dict.fromkeys(("users", "groups"), schema.delete_threshold)
+    limits: dict[str, Limits] = {}
+    for kind in GUARDED:
+        absolute = settings.removal_limits.get(kind, imported.get(kind))
+        absolute = ABSOLUTE if absolute is None else absolute
+        given = settings.removal_shares.get(kind, SHARE)
+        limits[kind] = Limits(absolute, given, min(FLOOR, absolute))
+    return limits
 
 
 def _tokens(settings: Settings) -> StaticToken | SignedIn:

@@ -16,7 +16,19 @@ from typing import Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
 from provisioning.errors import ConfigError
-from provisioning.forms import address, choice, guid, interval, is_loopback, names, number, schedule
+from provisioning.forms import (
+    address,
+    by_kind,
+    choice,
+    count,
+    guid,
+    interval,
+    is_loopback,
+    names,
+    number,
+    schedule,
+    share,
+)
 from provisioning.rules.departures import Departures, GroupLeave, Leave
 
 Scope = Literal["assigned", "all"]
@@ -59,6 +71,9 @@ KNOWN = (
     "PROTECTED_ACCOUNTS",
     "ALLOWED_ACCOUNTS",
     "ALLOWED_GROUPS",
+    "REMOVAL_LIMIT",
+    "REMOVAL_SHARE",
+    "QUARANTINE_TOO_MANY_DELETES_THRESHOLD",
     "COMPATIBILITY",
     "PROVISIONING_SCHEDULE",
     "JOB_INTERVAL",
@@ -94,6 +109,8 @@ ENTERPRISE_APPLICATION = (
     "the Object ID under Enterprise applications, your ServiceNow application, Properties in the Entra admin center"
 )
 MOST_SLOTS = 64
+GUARDED = ("users", "groups", "memberships", "wipes")
+"""What the removal guard counts, and a setting can name."""
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
@@ -163,7 +180,8 @@ State = SqliteState | TablesAccount | TablesConnection
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB. `strict` is
-    compatibility with the documented quirks of Entra's own engine.
+    compatibility with the documented quirks of Entra's own engine. `removal_limits` and `removal_shares` are those of
+    the removal guard that are set, by what they count.
     """
 
     tenant_id: str
@@ -184,6 +202,8 @@ class Settings:
     protected_accounts: tuple[str, ...]
     allowed_accounts: tuple[str, ...]
     allowed_groups: tuple[str, ...]
+    removal_limits: Mapping[str, int]
+    removal_shares: Mapping[str, float]
     strict: bool
     schedule: str
     interval: float
@@ -240,6 +260,8 @@ class Settings:
             protected_accounts=names(values.get("PROTECTED_ACCOUNTS", "")),
             allowed_accounts=_allowed_accounts(values),
             allowed_groups=names(values.get("ALLOWED_GROUPS", "")),
+            removal_limits=_removal_limits(values),
+            removal_shares=by_kind("REMOVAL_SHARE", values.get("REMOVAL_SHARE", ""), GUARDED, share),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=interval(values.get("JOB_INTERVAL", "PT40M")),
@@ -388,6 +410,19 @@ def _allowed_accounts(values: Mapping[str, str]) -> tuple[str, ...]:
         if name.casefold() in protected:
             raise ConfigError(f"{name} is in PROTECTED_ACCOUNTS and in ALLOWED_ACCOUNTS: take it out of one of them")
     return allowed
+
+
+def _removal_limits(values: Mapping[str, str]) -> dict[str, int]:
+    """Microsoft's name for the limit counts users and groups only."""
+    limits = by_kind("REMOVAL_LIMIT", values.get("REMOVAL_LIMIT", ""), GUARDED, count)
+    microsoft = "QUARANTINE_TOO_MANY_DELETES_THRESHOLD"
+    if microsoft not in values:
+        return limits
+    if limits.keys() & {"users", "groups"}:
+        raise ConfigError(
+            f"{microsoft} and REMOVAL_LIMIT both limit how many users and groups may go: keep one of them"
+        )
+    return {**limits, **dict.fromkeys(("users", "groups"), count(microsoft, values[microsoft]))}
 
 
 def _state(text: str, *, in_azure: bool) -> State:

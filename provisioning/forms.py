@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from provisioning.errors import ConfigError
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 60.0, 7 * 86400.0
 
+MOST_DIGITS = 10
+T = TypeVar("T")
+
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%?", re.ASCII)
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _CRON_FIELDS = (
@@ -38,6 +43,39 @@ def number(name: str, text: str, highest: int, what: str) -> int:
     if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
         return int(text)
     raise ConfigError(f"{name} is {text!r}: use a number from 1 to {highest}, {what}")
+
+
+def count(name: str, text: str) -> int:
+    """A whole number from 0 on."""
+    digits = text.replace("_", "")
+    if digits.isascii() and digits.isdigit() and len(digits) < MOST_DIGITS:
+        return int(digits)
+    raise ConfigError(f"{name} is {text!r}: use a whole number such as 500")
+
+
+def share(name: str, text: str) -> float:
+    """A percentage, with or without its sign; answered as a part of 1."""
+    found = _PERCENT.fullmatch(text)
+    if found is None or float(found[1]) > 100:  # noqa: PLR2004 - per cent
+        raise ConfigError(f"{name} is {text!r}: use a percentage from 0 to 100, such as 5 %")
+    return float(found[1]) / 100
+
+
+def by_kind(name: str, text: str, kinds: Collection[str], form: Callable[[str, str], T]) -> dict[str, T]:
+    """One value for all kinds, or several as in `500, memberships=2000`, where a kind's own goes before that for all.
+    Answers what is given, by kind.
+    """
+    common: dict[str, T] = {}
+    own: dict[str, T] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kind, sign, value = (each.strip() for each in part.rpartition("="))
+        if not sign:
+            common = dict.fromkeys(kinds, form(name, value))
+        elif kind.lower() in kinds:
+            own[kind.lower()] = form(name, value)
+        else:
+            raise ConfigError(f"{name} gives a value for {kind!r}: use {' or '.join(kinds)}")
+    return {**common, **own}
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -366,14 +366,31 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     told: bool = False
 
 
+class Clearance(Struct, frozen=True, omit_defaults=True):
+    """What the removal guard let through: harm of this kind within the limits or, where a person approved it, exactly
+    what `version` identifies.
+    """
+
+    kind: str
+    deletes: bool = False
+    version: str = ""
+
+
+class Hold(Struct, frozen=True, omit_defaults=True):
+    """That the removal guard holds what `version` identifies, and the ids of the plans that listed it, oldest first."""
+
+    version: str
+    plans: tuple[str, ...] = ()
+
+
 class Pending(Struct, frozen=True, omit_defaults=True):
     """One row of the plan: a change that was read and not yet settled, and the decision once it is made.
 
     `grants` maps a grant to True (given) or False (withdrawn). `attributes` is None when the source object has not
     been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a
     loss that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group.
-    `withdrawn` is a membership that ended. `released` marks a removal that a person let go on. `decided_at` is in
-    seconds since 1970; `link_etag` is that of the link decided on.
+    `withdrawn` is a membership that ended. `hold` and `clearance` are what the removal guard said of an earlier
+    decision. `decided_at` is in seconds since 1970; `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -386,7 +403,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     unproven: bool = False
     expand: bool = False
     decision: Decision | None = None
-    released: bool = False
+    hold: Hold | None = None
+    clearance: Clearance | None = None
     decided_at: float = 0.0
     link_etag: str = ""
 

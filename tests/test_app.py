@@ -13,6 +13,7 @@ from provisioning.engine.context import Job
 from provisioning.errors import ConfigError
 from provisioning.rules.departures import Departures
 from provisioning.rules.protection import Protection
+from provisioning.rules.review import Limits
 from provisioning.schema import default_schema, dump
 from tests.test_config import GOOD
 
@@ -93,3 +94,15 @@ def test_each_rule_that_decides_about_people_evaluates_them_again_when_it_change
         opened(tmp_path, with_expression("[department]")),
     ]
     assert len({base, *(job.configuration for job in changed)}) == len(changed) + 1
+
+
+def test_the_guards_limits_come_from_the_settings_before_what_was_imported(tmp_path):
+    imported = {"name": "QuarantineTooManyDeletesThreshold", "value": "2"}
+    document = {**dump(default_schema()), "synchronizationJobSettings": [imported]}
+    default = opened(tmp_path)
+    assert default.limits_of("users") == default.limits_of("wipes") == Limits(500, 0.05, 3)
+    job = opened(tmp_path, document, REMOVAL_LIMIT="groups=20", REMOVAL_SHARE="wipes=1 %")
+    assert job.limits_of("users") == Limits(2, 0.05, 2)
+    assert job.limits_of("groups") == Limits(20, 0.05, 3)
+    assert job.limits_of("memberships") == Limits(500, 0.05, 3)
+    assert job.limits_of("wipes") == Limits(500, 0.01, 3)

@@ -177,9 +177,36 @@ def test_removals_above_the_limit_are_held_until_exactly_they_are_approved(perso
     assert held["counts"]["users"]["held"] > 0
     assert [row for row in accounts(person.served) if row["active"] == "true"] == before
 
+    number = held["counts"]["users"]["held"]
+    assert held["guard"]["counts"]["users"] == number
+    assert f"Held: {number:,} users to be disabled or deleted" in planned.stdout
+    told = person.types("status").stdout
+    assert f"Held        {number:,} users to be disabled or deleted, since " in told
+    assert person.gets("status")["held"]["plan"] == held["held"]
+    assert "is to be disabled in ServiceNow" in person.types("logs").stdout
+
     done = person.gets("run", "--approve", held["held"])
     assert done["counts"]["users"]["disabled"] == held["counts"]["users"]["held"]
     assert len([row for row in accounts(person.served) if row["active"] == "true"]) < len(before)
+
+
+def test_held_removals_can_be_rejected_and_a_ruling_is_good_for_one_run(person):
+    assert person.types("run").returncode == 0
+    before = [row for row in accounts(person.served) if row["active"] == "true"]
+    group = max((person.served.group(name) for name in ("ServiceNow Users", "ServiceNow ITIL")), key=size)
+    person.served.graph.delete(f"/principals/{group['id']}/assignments")
+    plan = person.gets("plan", code=3)["held"]
+    person.served.forget_counts()
+    done = person.types("run", "--reject", plan, USER="ada")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert person.served.writes == 0
+    assert [row for row in accounts(person.served) if row["active"] == "true"] == before
+    assert person.gets("status")["held"] is None
+    assert f"was rejected with plan {plan}" in person.types("logs").stdout
+    again = person.types("run", "--approve", plan)
+    assert again.returncode == 0
+    assert f"The approval of {plan} did not apply" in again.stderr
+    assert person.served.writes == 0
 
 
 def size(group) -> int:
@@ -190,6 +217,9 @@ def test_an_approval_that_is_no_plan_id_is_refused(person):
     done = person.types("run", "--approve", "yes")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "not a plan id" in done.stderr
+    plan = "0123456789abcdef"
+    done = person.types("run", "--approve", plan, "--reject", plan)
+    assert (done.returncode, "one run can do one of them" in done.stderr) == (1, True)
 
 
 # --- one object ---------------------------------------------------------------------------------

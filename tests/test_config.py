@@ -262,3 +262,38 @@ def test_in_azure_the_state_must_not_be_a_file():
 def test_the_readme_explains_every_setting():
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     assert [name for name in KNOWN if f"`{name}`" not in readme] == []
+
+
+# --- The removal guard ------------------------------------------------------------------------------
+
+
+def test_the_guards_limits_are_for_all_that_it_counts_or_for_one_kind():
+    settings = load(REMOVAL_LIMIT="200, Memberships = 2_000", REMOVAL_SHARE="wipes=2.5 %")
+    assert settings.removal_limits == {"users": 200, "groups": 200, "memberships": 2000, "wipes": 200}
+    assert settings.removal_shares == {"wipes": 0.025}
+    assert (load().removal_limits, load().removal_shares) == ({}, {})
+    assert load(REMOVAL_SHARE="10%").removal_shares["groups"] == 0.1
+
+
+def test_microsofts_name_limits_users_and_groups():
+    settings = load(QUARANTINE_TOO_MANY_DELETES_THRESHOLD="10", REMOVAL_LIMIT="wipes=7")
+    assert settings.removal_limits == {"users": 10, "groups": 10, "wipes": 7}
+    message = refusal(QUARANTINE_TOO_MANY_DELETES_THRESHOLD="10", REMOVAL_LIMIT="7")
+    assert "keep one of them" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REMOVAL_LIMIT", "-1"),
+        ("REMOVAL_LIMIT", "5 %"),
+        ("REMOVAL_LIMIT", "people=5"),
+        ("REMOVAL_LIMIT", "12345678901"),
+        ("REMOVAL_SHARE", "101 %"),
+        ("REMOVAL_SHARE", "users=some"),
+        ("REMOVAL_SHARE", "-5 %"),
+        ("QUARANTINE_TOO_MANY_DELETES_THRESHOLD", "many"),
+    ],
+)
+def test_limits_that_are_none_are_refused(name, value):
+    assert name in refusal(**{name: value})

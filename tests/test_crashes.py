@@ -89,7 +89,7 @@ def test_a_fault_at_any_effect_neither_loses_nor_frees_a_removal_that_is_held(ap
     with guarded_world() as world:
         if approved:
             held = world.cycle().held
-            world.run(world.engine().approve(held))
+            world.run(world.engine().approve(held, by="a test"))
             world.company.held.clear()
             world.company.expect()
         waiting = 0 if approved else len(LEAVERS)

@@ -487,7 +487,7 @@ def test_removals_above_the_limit_are_held_and_everything_else_goes_on(world):
     world.directory.assign(users[0])  # back in scope: no longer to be removed
     third = world.cycle()
     assert third.counts["users.held"] == 4
-    world.run(world.engine().approve(third.held))
+    world.run(world.engine().approve(third.held, by="a test"))
     world.cycle()
     assert [state(world, f"user{n}") for n in range(5)] == [ACTIVE, *[DISABLED] * 4]
 

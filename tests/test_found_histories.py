@@ -153,7 +153,7 @@ def test_a_review_that_breaks_off_half_way_lets_none_of_the_held_removals_throug
 
 def test_what_a_person_let_go_on_goes_on_although_the_worker_dies_half_way():
     with guarded_world() as world:
-        world.run(world.engine().approve(world.cycle().held))
+        world.run(world.engine().approve(world.cycle().held, by="a test"))
         world.company.held.clear()
         world.company.expect()
         for copy in deaths(world):

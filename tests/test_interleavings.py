@@ -358,16 +358,17 @@ def test_a_held_removal_is_cancelled_when_the_user_is_back_in_scope(guarded):
 
 def test_exactly_the_approved_removals_are_carried_out(guarded):
     held = guarded.cycle().held
-    guarded.run(guarded.engine().approve(held))
+    guarded.run(guarded.engine().approve(held, by="a test"))
     guarded.company.held.clear()
     guarded.company.expect()
     assert guarded.settle() == []
 
 
-def test_an_approval_is_worth_nothing_once_the_removals_are_others(guarded):
+def test_an_approval_covers_only_whom_the_plan_listed(guarded):
     held = guarded.cycle().held
-    guarded.run(guarded.engine().approve(held))
-    guarded.company.unassign("dee")
-    guarded.company.held.add("dee")
+    guarded.run(guarded.engine().approve(held, by="a test"))
+    for name in ("dee", "ada", "max"):
+        guarded.company.enable(name, enabled=False)
+    guarded.company.held = {"dee", "ada", "max"}
     guarded.company.expect()
-    assert guarded.settle(held=6) == []
+    assert guarded.settle(held=3) == []

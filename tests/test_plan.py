@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from provisioning.engine.keys import BINS, bin_of, ranges
 from provisioning.engine.plan import TRIES, Plan, home_lane, merge
 from provisioning.errors import Unavailable
-from provisioning.model import Decision, Disable, Pending, Skip, Update
+from provisioning.model import Clearance, Decision, Disable, Hold, Pending, Skip, Update
 from tests.faulty_store import FaultyStore
 from tests.interleaving_store import InterleavingStore
 
@@ -289,6 +289,35 @@ def test_lanes_and_bins_do_not_run_into_each_other(plan, runner):
             for row in runner.run(plan.rows(lane, name, name)):
                 assert bin_of(row.pending.object) == name
                 assert int(row.pending.object.removeprefix("user:u")) % 2 == remainder
+
+
+def test_an_update_that_does_harm_is_planned_as_well_although_it_stands_among_the_removals(plan, runner):
+    staged = [user("u1", lane="removals"), user("u2", lane="removals")]
+    runner.run(plan.stage(staged))
+    for row, decision in zip(runner.run(plan.rows("removals", "00", "ff")), (UPDATE, DISABLE), strict=True):
+        runner.run(plan.record([(row, replace(row.pending, decision=replace(decision, object=row.pending.object)))]))
+    planned = runner.run(plan.planned(["user:u1", "user:u2"]))
+    decisions = runner.run(plan.decisions(["user:u1", "user:u2"]))
+    assert len(planned) == 1
+    assert {key for key, decision in decisions.items() if isinstance(decision.action, Update)} == planned
+    assert len(decisions) == 2
+
+
+def test_what_was_read_earlier_yields_to_what_the_plan_holds(plan, runner):
+    runner.run(plan.stage([user(attributes={"a": "new"}, grants={"role:x": True})]))
+    earlier = user(lane="removals", attributes={"a": "old", "b": 1}, grants={"role:x": False, "role:y": False})
+    runner.run(plan.stage([replace(earlier, hold=Hold("v", ("plan",)))], earlier=True))
+    (found,) = everything(plan, runner)
+    assert (found.lane, found.attributes) == ("users", {"a": "new", "b": 1})
+    assert (found.grants, found.hold) == ({"role:x": True, "role:y": False}, Hold("v", ("plan",)))
+
+
+def test_what_the_guard_said_outlives_a_newer_change(plan, runner):
+    said = {"hold": Hold("v"), "clearance": Clearance("users")}
+    runner.run(plan.stage([user(**said)]))
+    runner.run(plan.stage([user(refresh=True)]))
+    (found,) = everything(plan, runner)
+    assert (found.hold, found.clearance, found.refresh) == (Hold("v"), Clearance("users"), True)
 
 
 def test_planned_are_those_in_their_own_lane_and_pending_are_all(plan, runner):

@@ -630,3 +630,21 @@ def test_the_gate_of_a_source_attribute_is_found_under_graphs_name_too():
 def test_expressions_are_compiled_in_the_mode_of_the_job():
     assert loaded(attribute(), strict=True).source == compiled("[jobTitle]", strict=True)
     assert [each.severity for each in found(expression("tolower([mail])"), strict=True)] == ["error"]
+
+
+def threshold(value: Any, name: str = "QuarantineTooManyDeletesThreshold") -> Json:
+    return document(mapping(), synchronizationJobSettings=[{"name": name, "value": value}])
+
+
+def test_the_jobs_threshold_for_deletes_is_taken_from_its_settings():
+    assert load_schema(threshold("500")).delete_threshold == 500
+    assert load_schema(threshold(3, "quarantinetoomanydeletesthreshold")).delete_threshold == 3
+    assert load_schema(document(mapping())).delete_threshold is None
+    (told,) = examine(threshold("true", "LookaheadQueryEnabled")).findings
+    assert (told.severity, "LookaheadQueryEnabled" in told.text) == ("note", True)
+
+
+@pytest.mark.parametrize("value", ["many", None, "-1", "9" * 40, {}])
+def test_a_threshold_that_is_no_number_is_an_error(value):
+    with pytest.raises(ConfigError, match="QuarantineTooManyDeletesThreshold"):
+        load_schema(threshold(value))

@@ -6,7 +6,7 @@ A test changes the tenant or the instance, runs cycles, and looks at what the in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +57,7 @@ class World:
     protection: Protection = field(default_factory=Protection)
     schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
+    own_limits: Mapping[str, Limits] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
     time_box: float = 120.0
     progress: list[Progress] = field(default_factory=list)
@@ -113,6 +114,7 @@ class World:
                 self.protection,
             ),
             limits=self.limits,
+            own_limits=self.own_limits,
             pace=self.pace,
         )
         target = ServiceNowTarget(session)

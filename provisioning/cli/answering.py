@@ -11,6 +11,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from provisioning.app import App
+from provisioning.cli.holding import as_json as held_as_json
+from provisioning.cli.holding import sentences
 from provisioning.cli.sentences import Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
@@ -56,7 +58,9 @@ def _show_answer(found: Answer, shell: Shell, *, write: bool) -> None:
     if len(others) > MEMBERS_SHOWN:
         shell.say(f"  and {len(others) - MEMBERS_SHOWN:,} more; --json shows all")
     if found.held:
-        shell.say(f"Held: the guard against accidental removal holds this; approve it with run --approve {found.held}")
+        shell.say(
+            f"Held: the guard against accidental removal holds this, in plan {found.held}; `status` says what is held"
+        )
 
 
 def _key(entry: Entry) -> str:
@@ -184,7 +188,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "unfinished": {"cycle": running.cycle, "phase": running.phase, "began": _when(running.began)}
         if running
         else None,
-        "held": state.held,
+        "held": held_as_json(state.held),
         "due": await app.engine.is_due(),
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
     }
@@ -206,8 +210,13 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
     if state.last_failure:
         shell.say(f"Failure     {state.last_failure}")
-    if state.held:
-        shell.say(f"Held        removals of plan {state.held}; approve them with run --approve {state.held}")
+    for text in sentences(state.held) if state.held is not None else ():
+        shell.say(f"Held        {text}")
+    if (ruling := state.ruling) is not None and not ruling.used:
+        word, until = "approved" if ruling.approves else "rejected", _when(ruling.expires)
+        shell.say(
+            f"Ruling      plan {ruling.plan} {word} by {ruling.by}; for the next cycle that begins before {until}"
+        )
     return Exit.OK
 
 

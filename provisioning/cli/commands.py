@@ -111,16 +111,22 @@ def run(
     context: typer.Context,
     *,
     approve: Annotated[
-        str | None, typer.Option(metavar="PLAN_ID", help="Let the removals that this plan holds go on.")
+        str | None, typer.Option(metavar="PLAN_ID", help="Let exactly what this plan lists as held go on.")
+    ] = None,
+    reject: Annotated[
+        str | None, typer.Option(metavar="PLAN_ID", help="Leave what this plan lists as held as it is.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Run one cycle, or go on with an unfinished one. Exit code 0: done, 3: removals are held, 1: error."""
-    if approve is not None and not _PLAN_ID.fullmatch(approve):
-        raise ConfigError(
-            f"--approve {approve!r} is not a plan id: copy the 16 characters that plan or run has printed"
-        )
-    _ended(running.run(_shell(context), approve, as_json=json))
+    for option, given in (("--approve", approve), ("--reject", reject)):
+        if given is not None and not _PLAN_ID.fullmatch(given):
+            raise ConfigError(
+                f"{option} {given!r} is not a plan id: copy the 16 characters that plan or run has printed"
+            )
+    if approve is not None and reject is not None:
+        raise ConfigError("--approve and --reject are given: one run can do one of them")
+    _ended(running.run(_shell(context), approve, reject, as_json=json))
 
 
 @cli.command("on-demand")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.app import App, open_app
+from provisioning.cli.holding import sentences
 from provisioning.cli.planning import count, write_plan
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line
 from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
@@ -40,21 +41,32 @@ async def opened(
         await app.close()
 
 
-async def run(shell: Shell, approve: str | None, *, as_json: bool) -> Exit:
+async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json: bool) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
         await reach_both(app)
+        by = shell.who
         if approve is not None:
-            await app.engine.approve(approve)
+            await app.engine.approve(approve, by=by)
+        if reject is not None:
+            await app.engine.reject(reject, by=by)
         summary = await _run_cycle(app, shell, leave_name)
         if as_json:
             shell.print_json(summary.as_json())
         else:
             _show(summary, shell)
-            if approve is not None and summary.held not in {None, approve}:
-                shell.note(f"The approval of {approve} did not apply: the held removals are others now")
+        if (ruled := approve or reject) is not None:
+            await _tell_unused(app, ruled, shell)
     if summary.halted is not None:
         return complain(Unavailable(f"the cycle stopped: {summary.halted}. Run again to go on where it stopped"))
     return Exit.HELD if summary.held else Exit.OK
+
+
+async def _tell_unused(app: App, plan_id: str, shell: Shell) -> None:
+    """What the plan listed was carried out, came back or changed since, so that there was nothing to rule on."""
+    newest = await app.engine.context.rows.rulings(limit=1)
+    if newest and newest[0].plan == plan_id and not newest[0].used:
+        word = "approval" if newest[0].approves else "rejection"
+        shell.note(f"The {word} of {plan_id} did not apply: nothing that this plan lists is held any more as it was")
 
 
 async def plan(shell: Shell, out: Path | None, *, document: Any = None, as_json: bool) -> Exit:
@@ -116,6 +128,7 @@ async def _run_cycle(app: App, shell: Shell, leave_name: Callable[[str], None]) 
 
 async def _summary(app: App, progress: Progress, seconds: float, *, planned: bool) -> Summary:
     counts = await count(app.engine, progress) if planned else counts_of(progress.counts)
+    state, _ = await app.engine.context.rows.state()
     return Summary(
         cycle=progress.cycle,
         kind=progress.kind,
@@ -125,6 +138,7 @@ async def _summary(app: App, progress: Progress, seconds: float, *, planned: boo
         servicenow_requests=app.servicenow_requests,
         seconds=round(seconds, 3),
         held=progress.held,
+        guard=state.held if progress.held else None,
         halted=in_one_line(progress.halted.message) if progress.halted else None,
         failures=await _failures(app, progress, counts),
     )
@@ -157,10 +171,6 @@ def _show(summary: Summary, shell: Shell) -> None:
         shell.say(f"Failed: {failed.name}: {failed.reason} ({failed.code}). {failed.way_out}".rstrip())
     if len(summary.failures) > FAILURES_SHOWN:
         shell.say(f"and {len(summary.failures) - FAILURES_SHOWN} more failures; see the logs command")
-    if summary.held:
-        number = sum(of_kind["held"] for of_kind in summary.counts.values())
-        shell.say(
-            f"Held: {number:,} removals, more than the guard lets pass at once. Look at them with "
-            "`python -m provisioning plan --out plan.json`; to carry out exactly these: "
-            f"`python -m provisioning run --approve {summary.held}`"
-        )
+    if summary.guard is not None:
+        for sentence in sentences(summary.guard, planned=summary.planned):
+            shell.say(f"Held: {sentence}")

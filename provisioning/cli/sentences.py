@@ -22,7 +22,8 @@ def sentence(entry: Entry) -> str:
     who, action, status = who_is_it(entry), entry["provisioningAction"], entry["provisioningStatusInfo"]["status"]
     error = entry["provisioningStatusInfo"]["errorInformation"] or {}
     if action == "stagedDelete":
-        return f"{who} is to be removed, and the guard against accidental removal holds it."
+        verb = VERBS.get(entry["provisioningSteps"][-1]["details"].get("StagedAction"), "removed")
+        return f"{who} is to be {verb}{_changed(entry)}, and the guard against accidental removal holds it."
     if status == "failure":
         what = f"could not be {VERBS[action]}" if action in VERBS else "could not be provisioned"
         way_out = f" {error['recommendedAction']}." if error.get("recommendedAction") else ""

@@ -42,6 +42,12 @@ class Shell:
     out: Console = field(default_factory=lambda: _console(sys.stdout))
     err: Console = field(default_factory=lambda: _console(sys.stderr))
 
+    @property
+    def who(self) -> str:
+        """Who types, as the machine knows them."""
+        name = self.environ.get("USER") or self.environ.get("USERNAME")
+        return f"command line ({name})" if name else "command line"
+
     def say(self, text: str = "", style: str | None = None) -> None:
         """A line on standard output, never broken where there is no terminal to fit."""
         self.out.print(text, style=style, soft_wrap=True)

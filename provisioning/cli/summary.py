@@ -10,6 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from provisioning.engine.jobs import HeldRemovals
+
 KINDS = ("users", "groups", "memberships")
 COLUMNS = ("created", "updated", "disabled", "deleted", "skipped", "held", "failed")
 STYLES = {"created": "green", "updated": "cyan", "disabled": "yellow", "deleted": "yellow", "held": "magenta"} | {
@@ -31,7 +33,7 @@ class Failed(Struct, frozen=True):
 
 class Summary(Struct, frozen=True):
     """The end of a cycle, or of a dry run of one (`planned`). `held` is the id under which held removals can be
-    approved, `halted` why the cycle stopped early.
+    approved, `guard` how many they are and why, `halted` why the cycle stopped early.
     """
 
     cycle: str
@@ -42,6 +44,7 @@ class Summary(Struct, frozen=True):
     servicenow_requests: int
     seconds: float
     held: str | None = None
+    guard: HeldRemovals | None = None
     halted: str | None = None
     failures: tuple[Failed, ...] = ()
 

@@ -1,6 +1,7 @@
 """Carries out the decisions of a range of the plan: intent, ServiceNow, link, journal, plan row, in this order.
 
-Decisions that are old, or whose link changed since, are made again first. The job's lease is renewed before each
+Decisions that are old, or whose link changed since, are made again first; one that does harm and that the review has
+not let through as it is now is left to it. The job's lease is renewed before each
 batch; a worker that lost it sends nothing more.
 """
 
@@ -40,6 +41,7 @@ from provisioning.model import (
     group_key,
     user_key,
 )
+from provisioning.rules.review import is_cleared
 
 MEMBERSHIPS = "sys_user_grmember"
 ACCOUNT = ("active", "locked_out")
@@ -58,6 +60,10 @@ async def act_range(work: Work, step: Act) -> Act | None:
         renewed = await decide_rows(work, stale)
         fresh = sorted([*fresh, *(row for row in renewed if row.pending.lane == step.lane)], key=lambda row: row.key)
         known = await _known(work, fresh)
+    for row in fresh:
+        if not is_cleared(row.pending):
+            work.tally.add_decided(row.pending.lane, row.pending.object)
+    fresh = [row for row in fresh if is_cleared(row.pending)]
     ready = await create_references(work, await _resolve_awaited(work, fresh, known, patient=step.patient))
     left = await run_batches(work, ready, step.slots, deadline, _run_batch)
     if left:

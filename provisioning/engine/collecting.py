@@ -219,9 +219,8 @@ async def stage_waiting(work: Work, step: StageWaiting) -> StepResult:
         work.tally.add_staged(await work.plan.stage([pending for _, pending in due]))
         await context.due.remove([row for row, _ in due])
     while held := await context.held.page():
-        work.tally.add_staged(
-            await work.plan.stage([msgspec.structs.replace(pending, decision=None) for _, pending in held])
-        )
+        offered = [msgspec.structs.replace(pending, decision=None) for _, pending in held]
+        work.tally.add_staged(await work.plan.stage(offered, earlier=True))
         await context.held.remove([row for row, _ in held])
     await _stage_found_names(work)
     if step.discard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +13,7 @@ import msgspec
 from provisioning.engine.cycle import Pace
 from provisioning.engine.due import Due, Held
 from provisioning.engine.edges import Edges, Waiting
+from provisioning.engine.executed import Executed
 from provisioning.engine.jobs import JobRows
 from provisioning.engine.journal import Journal
 from provisioning.engine.keys import digest
@@ -38,6 +39,7 @@ KEEP_PRINCIPAL = 600.0
 class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
+    `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others.
     """
 
     id: str
@@ -47,7 +49,11 @@ class Job:
     policy: Policy = field(default_factory=Policy)
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
+    own_limits: Mapping[str, Limits] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
+
+    def limits_of(self, kind: str) -> Limits:
+        return self.own_limits.get(kind, self.limits)
 
     @cached_property
     def configuration(self) -> str:
@@ -92,6 +98,10 @@ class Context:
     @cached_property
     def held(self) -> Held:
         return Held(self.store, self.job.id)
+
+    @cached_property
+    def executed(self) -> Executed:
+        return Executed(self.store, self.job.id)
 
     @cached_property
     def journal(self) -> Journal:

@@ -217,7 +217,7 @@ def _next_acting(progress: Progress) -> Phase:
     """Removals first, and none before it was decided, counted and let through by the review."""
     if progress.bins.get("removals"):
         return "decide people"
-    if progress.decided.get("removals") and progress.phase not in {"review", "act removals"}:
+    if progress.decided.get("removals") and progress.phase != "review":
         return "review"
     return next((phase for phase, lane in ACTING.items() if _outstanding(progress, lane)), "finish")
 

@@ -29,6 +29,7 @@ from provisioning.model import (
 )
 from provisioning.rules.decide import decide
 from provisioning.rules.membership import decide_membership
+from provisioning.rules.review import is_cleared
 from provisioning.rules.scope import confers, entitles, in_scope
 
 WRITES = (Create, Update, Disable, Remove)
@@ -72,7 +73,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
     pendings = [
         replace(
             row.pending,
-            lane=_lane(decision),
+            lane=lane_of(row.pending, decision),
             attributes=values,
             decision=decision,
             decided_at=at,
@@ -101,7 +102,7 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     ]
     at = work.context.now()
     pendings = [
-        replace(row.pending, lane=_lane(d), decision=d, decided_at=at, withdrawn=not each.wanted)
+        replace(row.pending, lane=lane_of(row.pending, d), decision=d, decided_at=at, withdrawn=not each.wanted)
         for row, d, each in zip(rows, decisions, seen, strict=True)
     ]
     settled = [
@@ -113,8 +114,13 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     return await _keep(work, list(zip(rows, pendings, strict=True)))
 
 
-def _lane(decision: Decision) -> Lane:
-    return "removals" if isinstance(decision.action, Disable | Remove) else home_lane(decision.object)
+def lane_of(pending: Pending, decision: Decision) -> Lane:
+    """Whatever does harm stands among the removals, to be counted. An update that was let through goes with the others,
+    so that no leaver waits for it.
+    """
+    if isinstance(decision.action, Disable | Remove):
+        return "removals"
+    return home_lane(decision.object) if is_cleared(replace(pending, decision=decision)) else "removals"
 
 
 async def _keep(work: Work, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:

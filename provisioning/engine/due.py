@@ -48,9 +48,15 @@ class Held:
 
     async def add(self, pendings: Collection[Pending]) -> None:
         writes: list[tuple[str, Operation]] = [
-            (self._job, Put(digest(pending.object)[:40], msgspec.to_builtins(pending))) for pending in pendings
+            (self._job, Put(_held_key(pending.object), msgspec.to_builtins(pending))) for pending in pendings
         ]
         await commit_each(self._store, HELD, writes)
+
+    async def load(self, object_keys: Collection[str]) -> dict[str, Pending]:
+        """Those of the objects that are held."""
+        rows = await self._store.get_many(HELD, [(self._job, _held_key(key)) for key in object_keys])
+        found = [msgspec.convert(row.data, Pending) for row in rows.values()]
+        return {pending.object: pending for pending in found}
 
     async def page(self, after: str = "") -> Sequence[tuple[Row, Pending]]:
         rows = await self._store.scan(HELD, self._job, after=after, limit=PAGE)
@@ -58,3 +64,7 @@ class Held:
 
     async def remove(self, rows: Collection[Row]) -> None:
         await commit_each(self._store, HELD, [(row.partition, Delete(row.key)) for row in rows])
+
+
+def _held_key(object_key: str) -> str:
+    return digest(object_key)[:40]

@@ -25,7 +25,7 @@ from provisioning.engine.collecting import (
 from provisioning.engine.context import Context
 from provisioning.engine.cycle import advance, begin
 from provisioning.engine.deciding import decide_range
-from provisioning.engine.jobs import Approval, JobState
+from provisioning.engine.jobs import JobState, Ruling
 from provisioning.engine.managed import add_managed, count_managed
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
@@ -64,7 +64,7 @@ from provisioning.rules.summary import Origin
 
 logger = logging.getLogger(__name__)
 
-APPROVAL_SECONDS = 24 * 3600.0
+RULING_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,6 @@ class Engine:
                 last_ended=now,
                 last_failure=failure,
                 last_succeeded=state.last_succeeded if failure else now,
-                held=progress.held,
             )
         )
 
@@ -257,10 +256,31 @@ class Engine:
             instance=self.instance,
         )
 
-    async def approve(self, plan: str) -> JobState:
-        """Lets exactly the held removals of this plan go on in the next cycle, for 24 hours."""
-        approval = Approval(plan, self.context.now() + APPROVAL_SECONDS)
-        return await self.context.rows.change_state(lambda state: replace(state, approval=approval))
+    async def approve(self, plan: str, *, by: str) -> Ruling:
+        """Lets exactly what this plan lists as held go on in the next cycle, if that begins within 24 hours. `by` says
+        who wants it.
+        """
+        return await self._rule(plan, approves=True, by=by)
+
+    async def reject(self, plan: str, *, by: str) -> Ruling:
+        """Drops what this plan lists as held in the next cycle: the objects stay as they are until something about them
+        changes again.
+        """
+        return await self._rule(plan, approves=False, by=by)
+
+    async def force_deletes(self, *, by: str) -> Ruling:
+        """Entra's resetScope ForceDeletes: approves what is held now. Raises `ConfigError` when nothing is."""
+        state, _ = await self.context.rows.state()
+        if state.held is None:
+            raise ConfigError("no removals are held, so there are none to force; leave ForceDeletes out")
+        return await self.approve(state.held.plan, by=by)
+
+    async def _rule(self, plan: str, *, approves: bool, by: str) -> Ruling:
+        now = self.context.now()
+        ruling = Ruling(plan, approves, by, now, now + RULING_SECONDS)
+        await self.context.rows.record_ruling(ruling)
+        await self.context.rows.change_state(lambda state: replace(state, ruling=ruling))
+        return ruling
 
 
 async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
@@ -282,7 +302,7 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             more = await decide_range(work, step)
             return replace(work.tally.result(), follow_up=more)
         case Review():
-            return await review_cycle(work)
+            return await review_cycle(work, progress.counts)
         case Act():
             following = await act_range(work, step)
             return replace(work.tally.result(), follow_up=following)
@@ -304,7 +324,9 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
     def finished(state: JobState) -> JobState:
         managed = state.managed if state.counted == progress.cycle else add_managed(state.managed, progress.counts)
         managed = managed if recount is None else recount
-        approval = state.approval if progress.held else None
+        ruling = state.ruling
+        if ruling is not None and (ruling.used or ruling.at <= progress.began):  # used, or nothing it was about is left
+            ruling = None
         cleared = progress.kind == "initial" and progress.began >= state.unclear_since
         return replace(
             state,
@@ -314,7 +336,7 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
             access=progress.access or state.access,
             managed=managed,
             counted=progress.cycle,
-            approval=approval,
+            ruling=ruling,
             unclear_since=0.0 if cleared else state.unclear_since,
         )
 

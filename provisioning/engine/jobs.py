@@ -22,11 +22,31 @@ LEASE_SECONDS = 900.0  # outlives the longest batch and its timeout
 RENEW_BELOW = 600.0
 
 
-class Approval(Struct, frozen=True):
-    """A person let the removals of one plan go on, until `expires` (seconds since 1970)."""
+class Ruling(Struct, frozen=True, omit_defaults=True):
+    """A person approved, or rejected, what one plan lists as held. Times are seconds since 1970. `used` is the cycle
+    that has found it; it is of no use in any other.
+    """
 
     plan: str
+    approves: bool
+    by: str
+    at: float
     expires: float
+    used: str = ""
+
+
+class HeldRemovals(Struct, frozen=True, omit_defaults=True):
+    """What the removal guard holds, as of the last review: the id of the plan that lists it, since when something is
+    held (seconds since 1970), and by kind of harm how many, how many may be, of how many, and how many were carried out
+    in the 24 hours before.
+    """
+
+    plan: str
+    since: float
+    counts: dict[str, int] = field(default_factory=dict)
+    allowed: dict[str, int] = field(default_factory=dict)
+    managed: dict[str, int] = field(default_factory=dict)
+    executed: dict[str, int] = field(default_factory=dict)
 
 
 class JobState(Struct, frozen=True, omit_defaults=True):
@@ -39,18 +59,23 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     watermarks: dict[str, str] = field(default_factory=dict)
     generation: str = ""
     managed: dict[str, int] = field(default_factory=dict)
-    approval: Approval | None = None
+    ruling: Ruling | None = None
     last_cycle: str = ""
     last_began: float = 0.0
     last_ended: float = 0.0
     last_succeeded: float = 0.0
     last_failure: str = ""
-    held: str | None = None
+    held: HeldRemovals | None = None
     counted: str = ""
     configuration: str = ""
     access: str = ""
     schema: str = ""
     unclear_since: float = 0.0
+
+    @property
+    def too_many_deletes(self) -> bool:
+        """Entra's reason for quarantine: removals wait for a person."""
+        return self.held is not None
 
 
 class Lease(Struct, frozen=True):
@@ -132,6 +157,15 @@ class JobRows:
 
     async def cycles(self, limit: int = 20) -> list[dict[str, Any]]:
         return [dict(row.data) for row in await self._store.scan(CYCLE, self.job, limit=limit)]
+
+    async def record_ruling(self, ruling: Ruling) -> None:
+        """Who approved or rejected what and when, newest first when the partition is read in order."""
+        key = f"{10**12 - int(ruling.at * 10):013d}|{ruling.plan}"
+        await self._store.commit(CYCLE, f"{self.job}|rulings", [Put(key, msgspec.to_builtins(ruling))])
+
+    async def rulings(self, limit: int = 20) -> list[Ruling]:
+        rows = await self._store.scan(CYCLE, f"{self.job}|rulings", limit=limit)
+        return [msgspec.convert(row.data, Ruling) for row in rows]
 
     async def take_lease(self, holder: str, now: float) -> None:
         """For who begins or resumes a cycle. Raises `LeaseLost` while somebody else's lease lasts."""

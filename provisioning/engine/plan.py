@@ -18,7 +18,7 @@ from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
-from provisioning.model import Decision, Lane, Pending
+from provisioning.model import Decision, Lane, Pending, Update
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 TABLE = "plan"
@@ -52,6 +52,8 @@ def merge(old: Pending, new: Pending) -> Pending:
         refresh=old.refresh or new.refresh,
         unproven=_is_unproven(old, new),
         expand=old.expand or new.expand,
+        hold=new.hold or old.hold,
+        clearance=new.clearance or old.clearance,
         decision=None,
         decided_at=0.0,
         link_etag="",
@@ -75,8 +77,9 @@ class Plan:
     def _partition(self, bin_name: str) -> str:
         return f"{self._prefix}|{bin_name[0]}"
 
-    async def stage(self, changes: Iterable[Pending]) -> Bins:
-        """Stores changes, merged with what is pending of the same objects; answers the rows by lane and bin.
+    async def stage(self, changes: Iterable[Pending], *, earlier: bool = False) -> Bins:
+        """Stores changes, merged with what is pending of the same objects; answers the rows by lane and bin. With
+        `earlier` they were read before what the plan holds, which then tells the state.
 
         Several steps may stage the same object at the same time: a conflict reads again and merges again.
         """
@@ -93,12 +96,12 @@ class Plan:
             counts[name] = counts.get(name, 0) + 1
         for partition, group in by_partition.items():
             for start in range(0, len(group), OBJECTS_AT_ONCE):
-                await self._stage_some(partition, group[start : start + OBJECTS_AT_ONCE])
+                await self._stage_some(partition, group[start : start + OBJECTS_AT_ONCE], earlier=earlier)
         return bins
 
-    async def _stage_some(self, partition: str, changes: Sequence[Pending]) -> None:
+    async def _stage_some(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> None:
         for _ in range(TRIES):
-            operations = await self._merging(partition, changes)
+            operations = await self._merging(partition, changes, earlier=earlier)
             try:
                 await self._store.commit(TABLE, partition, operations)
             except RowConflict:
@@ -106,7 +109,7 @@ class Plan:
             return
         raise Unavailable(f"{len(changes)} changes could not be staged in {TRIES} tries: others write the same rows")
 
-    async def _merging(self, partition: str, changes: Sequence[Pending]) -> list[Operation]:
+    async def _merging(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> list[Operation]:
         present = await self._store.get_many(
             TABLE, [(partition, _key(lane, c.object)) for c in changes for lane in _lanes(c)]
         )
@@ -115,7 +118,8 @@ class Plan:
             rows = [row for lane in _lanes(change) if (row := present.get((partition, _key(lane, change.object))))]
             merged = change
             for row in rows:
-                merged = merge(msgspec.convert(row.data, Pending), merged)
+                known = msgspec.convert(row.data, Pending)
+                merged = merge(merged, known) if earlier else merge(known, merged)
             key, data = _key(merged.lane, change.object), msgspec.to_builtins(merged)
             operations.extend(Delete(row.key, row.etag) for row in rows if row.key != key)
             same = next((row for row in rows if row.key == key), None)
@@ -144,23 +148,29 @@ class Plan:
         return [_plan_row(row) for rows in scans for row in rows]
 
     async def planned(self, object_keys: Collection[str]) -> set[str]:
-        """Those of the objects that wait in their own lane: to be created or updated, not to be removed."""
-        keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
-        return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
+        """Those of the objects that are to be created or updated, not to be removed."""
+        found = await self._both_lanes(object_keys)
+        return {
+            pending.object
+            for pending in found
+            if pending.lane != "removals" or (pending.decision and isinstance(pending.decision.action, Update))
+        }
 
     async def decisions(self, object_keys: Collection[str]) -> dict[str, Decision]:
-        """What was decided of those of the objects that wait in their own lane."""
-        keys = [(self._partition(bin_of(key)), _key(home_lane(key), key)) for key in object_keys]
-        rows = (await self._store.get_many(TABLE, keys)).values()
-        pendings = (msgspec.convert(row.data, Pending) for row in rows)
-        return {pending.object: pending.decision for pending in pendings if pending.decision is not None}
+        """What was decided of those of the objects that wait to be written."""
+        found = await self._both_lanes(object_keys)
+        return {pending.object: pending.decision for pending in found if pending.decision is not None}
 
     async def pending(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that have a row, whatever is decided."""
+        return {pending.object for pending in await self._both_lanes(object_keys)}
+
+    async def _both_lanes(self, object_keys: Collection[str]) -> list[Pending]:
         keys = [
             (self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _both(home_lane(key))
         ]
-        return {str(row.data["object"]) for row in (await self._store.get_many(TABLE, keys)).values()}
+        rows = await self._store.get_many(TABLE, keys)
+        return [msgspec.convert(row.data, Pending) for row in rows.values()]
 
     async def record(self, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:
         """Stores decisions in the rows they belong to, moving a row when its lane changed; answers the rows as they

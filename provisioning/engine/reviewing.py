@@ -1,108 +1,263 @@
-"""The review of a plan: counts every removal in it and holds them, outside the plan, when they are too many."""
+"""The review of a plan: counts all the harm in it and in the last 24 hours, and holds, outside the plan, what is too
+much of a kind. What a person approved goes on, what they rejected is left as it is.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from provisioning.engine.keys import digest
-from provisioning.engine.plan import PlanRow
-from provisioning.engine.progress import StepResult
-from provisioning.engine.tally import kind_of, tense
+from provisioning.engine.deciding import lane_of
+from provisioning.engine.jobs import HeldRemovals, JobState, Ruling
+from provisioning.engine.keys import digest, identity
+from provisioning.engine.plan import PlanRow, merge
+from provisioning.engine.progress import Review, StepResult
+from provisioning.engine.settling import Settled, settle
+from provisioning.engine.surveying import Portion, Removal, Survey, plan_identity, removals, rest, survey, waiting
+from provisioning.engine.tally import kind_of
 from provisioning.engine.work import Work
-from provisioning.model import Decision, Disable, Remove
-from provisioning.rules.review import Verdict, review
+from provisioning.model import Clearance, Hold, Pending, Skip
+from provisioning.rules.review import REJECTED, HarmKind, Verdict, clearance_of, review
 from provisioning.rules.summary import Occurrence
 
-MANAGED = {"users": "user", "groups": "group", "memberships": "member"}
+MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
+    "users": ("user",),
+    "groups": ("group",),
+    "memberships": ("member",),
+    "wipes": ("user", "group"),
+}
+LISTED_IN = 48
+"""Plans that a held row remembers: with a cycle every 40 minutes, more than those that an approval outlives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What becomes of the harm that was not let through yet: what a person has `ruled` on, as listed in that plan or,
+    where nobody else has listed it, all of the kinds `shown` by a dry run; of the kinds `above` the limits the rest is
+    held, as part of `plan`; the others pass.
+    """
+
+    ruling: Ruling | None
+    shown: frozenset[HarmKind]
+    above: frozenset[HarmKind]
+    plan: str
+
+    def rules(self, removal: Removal) -> bool:
+        return removal.harm.kind in self.shown or removal.is_listed(self.ruling)
+
+    def holds(self, removal: Removal) -> bool:
+        return removal.harm.kind in self.above and not self.rules(removal)
 
 
 async def review_plan(work: Work) -> StepResult:
-    """Raises nothing: held removals are a result, with the id under which a person can approve them."""
-    return await _review(work, await _removals(work), [])
-
-
-async def review_cycle(work: Work) -> StepResult:
-    """As `review_plan`, for the whole cycle: what it has held already counts as well. A review that broke off half-way,
-    or one that follows when more was collected, would otherwise let the rest through.
+    """Of a run on demand, by what it does itself and what the last 24 hours did. Raises nothing: what is held is a
+    result, with the id of the plan under which a person can approve it.
     """
-    rows = await _removals(work)
-    planned = {decision.object for _, decision in rows}
-    held = await _held(work)
-    return await _review(work, rows, [decision for decision in held if decision.object not in planned])
-
-
-async def _review(work: Work, rows: list[tuple[PlanRow, Decision]], waiting: list[Decision]) -> StepResult:
-    fresh = [decision for row, decision in rows if not row.pending.released]
-    counts = Counter(kind_of(decision) for decision in (*fresh, *waiting))
     state, _ = await work.context.rows.state()
-    verdicts = [
-        review(kind, number, state.managed.get(MANAGED[kind], 0), work.context.job.limits)
-        for kind, number in sorted(counts.items())
-    ]
-    held = {verdict.kind for verdict in verdicts if verdict.held}
-    concerned = [(row, decision) for row, decision in rows if kind_of(decision) in held]
-    if not held:
+    return await _review(work, state, None, {})
+
+
+async def review_cycle(work: Work, counts: Mapping[str, int]) -> StepResult:
+    """As `review_plan`, for the whole cycle, which has counted `counts` so far: what is held already counts as well. A
+    review that broke off half-way, or one that follows when more was collected, would otherwise let the rest through.
+    """
+    state, _ = await work.context.rows.state()
+    growth = counts if state.counted != work.origin.cycle else {}
+    return await _review(work, state, _ruling(work, state), growth, whole=True)
+
+
+def _ruling(work: Work, state: JobState) -> Ruling | None:
+    """What a person said of a held plan, in force from the first cycle that finds it to that cycle's end."""
+    ruling = state.ruling
+    if ruling is None or ruling.used not in {"", work.origin.cycle} or ruling.expires <= work.context.now():
+        return None
+    return ruling
+
+
+async def _review(
+    work: Work, state: JobState, ruling: Ruling | None, growth: Mapping[str, int], *, whole: bool = False
+) -> StepResult:
+    found = await survey(work, ruling)
+    if found.is_empty and state.held is None:
         return work.tally.result()
-    still = [decision for decision in waiting if kind_of(decision) in held]
-    plan_id = plan_identity([*(decision for _, decision in concerned), *still])
-    approval = state.approval
-    if approval is not None and approval.plan == plan_id and approval.expires > work.context.now():
-        # Each row remembers it: what is left of them when a worker has died half-way is still approved.
-        await work.plan.record([(row, replace(row.pending, released=True)) for row, _ in concerned])
+    verdicts = await _verdicts(work, state, found, growth, whole=whole)
+    orders, held = _orders(found, verdicts, ruling)
+    if ruling is not None and (found.listed or orders.shown):
+        await _use(work, ruling)
+    deadline = work.context.now() + work.context.time_box if whole else math.inf
+    if not await _carry_out(work, orders, deadline, had_held=state.held is not None):
+        return replace(work.tally.result(), follow_up=Review())
+    if not whole and not any(found.fresh[kind].number for kind in orders.above & found.fresh.keys()):
         return work.tally.result()
-    await _hold(work, [(row, decision) for row, decision in concerned if not row.pending.released], verdicts)
-    return replace(work.tally.result(), held=plan_id)
+    await _list(work, orders.plan)
+    await _remember(work, state, held, orders.plan, verdicts)
+    return replace(work.tally.result(), held=orders.plan if held else None)
 
 
-def plan_identity(decisions: list[Decision]) -> str:
-    """The same for the same objects with the same actions, whenever they are planned."""
-    lines = sorted(
-        f"{decision.object} {tense(decision.action)} {decision.action.sys_id}"
-        for decision in decisions
-        if isinstance(decision.action, Disable | Remove)
-    )
-    return digest(*lines)[:16]
+async def _verdicts(
+    work: Work, state: JobState, found: Survey, growth: Mapping[str, int], *, whole: bool
+) -> list[Verdict]:
+    job, executed = work.context.job, await work.context.executed.count(work.context.now())
+    verdicts = []
+    for kind in sorted({*found.fresh, *found.passed, *(found.waiting if whole else ())}):
+        number = found.fresh.get(kind, Portion()).number + found.passed[kind] + executed.get(kind, 0)
+        number += found.waiting.get(kind, Portion()).number if whole else 0
+        base = _base(kind, state, found, growth)
+        verdicts.append(review(kind, number, base, job.limits_of(kind), executed=executed.get(kind, 0)))
+    return verdicts
 
 
-def _is_removal(decision: Decision) -> bool:
-    return isinstance(decision.action, Disable | Remove)
+def _base(kind: HarmKind, state: JobState, found: Survey, growth: Mapping[str, int]) -> int:
+    """What the limits are taken of: what is managed, and was linked earlier in this cycle. Records that would be
+    adopted count with the wipes: in the first cycle there is nothing else. While a kind is held its limit does not
+    grow, or what is held would pass unseen as soon as more is managed.
+    """
+    names = MANAGED[kind]
+    number = sum(state.managed.get(name, 0) + max(0, growth.get(f"managed.{name}", 0)) for name in names)
+    number += found.adopted if kind == "wipes" else 0
+    known = state.held.managed.get(kind) if state.held is not None else None
+    return number if known is None else min(number, known)
 
 
-async def _removals(work: Work) -> list[tuple[PlanRow, Decision]]:
-    found: list[tuple[PlanRow, Decision]] = []
-    after = ""
-    while rows := await work.plan.rows("removals", "00", "ff", after=after):
-        for row in rows:
-            decision = row.pending.decision
-            if decision is not None and _is_removal(decision):
-                found.append((row, decision))
-        after = rows[-1].key
-    return found
+def _orders(found: Survey, verdicts: Sequence[Verdict], ruling: Ruling | None) -> tuple[Orders, dict[HarmKind, int]]:
+    """With how much is held then, by kind. Beside what a person ruled on nothing of its kind goes through that they had
+    not seen.
+    """
+    above = {kind for kind in found.fresh if any(verdict.kind == kind and verdict.held for verdict in verdicts)}
+    concerned = above | (found.approved.keys() & found.fresh.keys())  # a review may have died half-way through them
+    everything = [*(found.fresh[kind] for kind in concerned), *found.approved.values(), *found.waiting.values()]
+    shown: frozenset[HarmKind] = frozenset()
+    if ruling is not None and not found.listed and ruling.plan == plan_identity(everything):
+        shown = frozenset(concerned)
+    above |= found.listed.keys() | found.approved.keys()
+    left = {
+        kind: rest(found.fresh[kind], found.listed.get(kind))
+        for kind in above & found.fresh.keys()
+        if kind not in shown
+    }
+    plan = plan_identity([*left.values(), *found.waiting.values()])
+    held: dict[HarmKind, int] = {}
+    for portions in (left, found.waiting):
+        for kind, portion in portions.items():
+            held[kind] = held.get(kind, 0) + portion.number
+    return Orders(ruling, shown, frozenset(above), plan), {kind: held[kind] for kind in sorted(held) if held[kind]}
 
 
-async def _held(work: Work) -> list[Decision]:
-    found: list[Decision] = []
-    after = ""
-    while held := await work.context.held.page(after):
-        found += [pending.decision for _, pending in held if pending.decision is not None]
-        after = held[-1][0].key
-    return found
+async def _use(work: Work, ruling: Ruling) -> None:
+    """Noted before anything is let go: a ruling is in force for this cycle alone, however often that dies."""
+    used = replace(ruling, used=work.origin.cycle)
+    if ruling != used:
+        await work.context.rows.change_state(
+            lambda state: replace(state, ruling=used) if state.ruling == ruling else state
+        )
+        await work.context.rows.record_ruling(used)
 
 
-async def _hold(work: Work, rows: list[tuple[PlanRow, Decision]], verdicts: list[Verdict]) -> None:
-    """Into the held table, logged as StagedDelete, out of the plan: in this order."""
+async def _carry_out(work: Work, orders: Orders, deadline: float, *, had_held: bool) -> bool:
+    """False when the time was up: the review goes on with another step, which finds the same."""
+    async for page in removals(work):
+        fresh = [removal for removal in page if not removal.is_cleared]
+        ruled = [removal for removal in fresh if orders.rules(removal)]
+        if orders.ruling is not None and orders.ruling.approves:
+            # Each row remembers it: what is left of them when a worker has died half-way is still approved.
+            await _clear(work, [(r, Clearance(r.harm.kind, r.harm.deletes, r.version)) for r in ruled])
+        elif orders.ruling is not None:
+            await _reject(work, ruled, orders.ruling)
+        passing = [r for r in fresh if not orders.rules(r) and not orders.holds(r)]
+        await _clear(work, [(removal, clearance_of(removal.harm)) for removal in passing])
+        await _hold(work, [removal for removal in fresh if orders.holds(removal)], orders.plan, had_held=had_held)
+        if fresh and work.context.now() >= deadline:
+            return False
+    return True
+
+
+async def _clear(work: Work, items: Sequence[tuple[Removal, Clearance]]) -> None:
+    """An update goes back to its own lane, behind the leavers."""
+    rows = []
+    for removal, clearance in items:
+        pending = replace(removal.row.pending, clearance=clearance)
+        rows.append((removal.row, replace(pending, lane=lane_of(pending, removal.decision))))
+    for row in await work.plan.record(rows):
+        if row.pending.lane != "removals":
+            work.tally.add_decided(row.pending.lane, row.pending.object)
+
+
+async def _reject(work: Work, ruled: Sequence[Removal], ruling: Ruling) -> None:
+    """What is known of the object is brought up to date, so that the next change of it is decided rightly; a membership
+    stays known as ours.
+    """
+    people = [removal for removal in ruled if not removal.decision.object.startswith("member:")]
+    links = await work.context.links.load([identity(r.decision.object) for r in people]) if people else {}
+    items = []
+    for removal in ruled:
+        row = removal.row
+        skip = Skip(REJECTED, f"what was to be done was rejected with plan {ruling.plan}")
+        known = links.get(identity(removal.decision.object))
+        kept = PlanRow(replace(row.pending, withdrawn=False), row.partition, row.key, row.etag)
+        link, etag = (known.link, known.etag) if known is not None else (None, "")
+        items.append(Settled(kept, replace(removal.decision, action=skip), None, link, etag))
+    await settle(work, items)
+
+
+async def _hold(work: Work, holding: Sequence[Removal], plan: str, *, had_held: bool) -> None:
+    """Into the held table, logged as StagedDelete unless it was before, out of the plan: in this order."""
     at = work.context.now()
-    await work.context.held.add([row.pending for row, _ in rows])
-    occurrences = []
-    for _, decision in rows:
-        name = digest("held", work.origin.cycle, decision.object)
-        change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
-        occurrences.append(Occurrence(decision, None, change, at, staged=True))
-        work.tally.count(f"{kind_of(decision)}.held")
-    await work.context.journal.add(occurrences, work.origin)
-    await work.plan.settle([row for row, _ in rows])
-    for verdict in verdicts:
-        if verdict.held:
-            work.tally.count(f"allowed {verdict.kind}", verdict.allowed)
+    known = await work.context.held.load([removal.decision.object for removal in holding]) if had_held else {}
+    held, anew = [], []
+    for removal in holding:
+        pending = removal.row.pending
+        if (other := known.get(pending.object)) is not None:
+            pending = merge(other, pending)
+        if pending.hold is None or pending.hold.version != removal.version:
+            anew.append(removal)
+            pending = replace(pending, hold=Hold(removal.version))
+        held.append(_listed(replace(pending, decision=removal.decision, clearance=None), plan))
+        work.tally.count(f"{kind_of(removal.decision)}.held")
+    await work.context.held.add(held)
+    await work.context.journal.add([_staged(work, removal, at) for removal in anew], work.origin)
+    await work.plan.settle([removal.row for removal in holding])
+
+
+def _staged(work: Work, removal: Removal, at: float) -> Occurrence:
+    name = digest("held", work.origin.cycle, removal.decision.object)
+    change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
+    return Occurrence(removal.decision, None, change, at, staged=True)
+
+
+async def _list(work: Work, plan: str) -> None:
+    """What was held before this review is part of the plan too."""
+    async for page in waiting(work):
+        listed = [(pending, _listed(pending, plan)) for pending in page]
+        await work.context.held.add([after for before, after in listed if after != before])
+
+
+def _listed(pending: Pending, plan: str) -> Pending:
+    hold = pending.hold
+    if hold is None or hold.plans[-1:] == (plan,):
+        return pending
+    return replace(pending, hold=replace(hold, plans=(*hold.plans, plan)[-LISTED_IN:]))
+
+
+async def _remember(
+    work: Work, state: JobState, held: Mapping[HarmKind, int], plan: str, verdicts: Sequence[Verdict]
+) -> None:
+    """What is held now, for whoever asks about the job."""
+    before = state.held
+    known = before or HeldRemovals("", work.context.now())
+    allowed = {**known.allowed, **{verdict.kind: verdict.allowed for verdict in verdicts}}
+    managed = {**known.managed, **{verdict.kind: verdict.managed for verdict in verdicts}}
+    executed = {**known.executed, **{verdict.kind: verdict.executed for verdict in verdicts}}
+    now_held = HeldRemovals(
+        plan,
+        since=known.since,
+        counts={str(kind): number for kind, number in held.items()},
+        allowed={kind: allowed.get(kind, 0) for kind in held},
+        managed={kind: managed.get(kind, 0) for kind in held},
+        executed={kind: executed[kind] for kind in held if executed.get(kind)},
+    )
+    after = now_held if held else None
+    if after != before:
+        await work.context.rows.change_state(lambda newest: replace(newest, held=after))

@@ -42,6 +42,7 @@ from provisioning.rules.echo import altered, warnings_of
 from provisioning.rules.membership import is_disabled
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
+from provisioning.rules.review import REJECTED, harm_of
 from provisioning.rules.scope import in_scope
 from provisioning.rules.summary import Occurrence, Origin
 
@@ -79,6 +80,7 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     await _remember_waiting(work, settled)
     await _call_waiting(work, arrived | await _arrived_meanwhile(work, settled))
     await _remember_due(work, settled)
+    await _count_executed(work, settled, at)
     occurrences = [(item, _occurrence(item, work.origin, at)) for item in settled]
     await work.context.journal.add([o for item, o in occurrences if _is_worth_an_entry(item)], work.origin)
     if work.tally.occurrences is not None:
@@ -233,7 +235,7 @@ def _link_after_skip(base: Link, decision: Decision) -> Link:
     if in_scope(decision.scope):
         if not found:
             return base
-        if isinstance(decision.action, Skip) and decision.action.reason == "NotPermitted":
+        if isinstance(decision.action, Skip) and decision.action.reason in {"NotPermitted", REJECTED}:
             return base
         return replace(_found(base, decision), sys_id=found, intended=False, enabled=True)
     if found is None:  # whatever record there was is gone as well
@@ -338,6 +340,18 @@ async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
     await work.context.edges.forget([pair for pair, edge in after.items() if edge is None])
 
 
+async def _count_executed(work: Work, items: Sequence[Settled], at: float) -> None:
+    """What was taken away without a person's word, for the removal guard's 24 hours."""
+    done = [
+        (harm.kind, item.decision.object)
+        for item in items
+        if isinstance(item.outcome, Written)
+        and (harm := harm_of(item.decision)) is not None
+        and not (item.row.pending.clearance and item.row.pending.clearance.version)
+    ]
+    await work.context.executed.add(done, at)
+
+
 async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:
     await work.context.waiting.add(
         [
@@ -372,6 +386,8 @@ def _is_worth_an_entry(item: Settled) -> bool:
         return True
     if _is_protected(item.decision):
         return False  # it has one already
+    if action.reason == REJECTED:
+        return True
     adopted = item.decision.match is not None and item.decision.match.how == "attribute" and item.link is not None
     remembered = bool(item.etag or item.decision.grants)
     return adopted or bool(item.decision.missing) or (action.reason == "NotEffectivelyEntitled" and remembered)

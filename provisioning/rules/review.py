@@ -1,20 +1,117 @@
-"""The removal guard: whether the removals of a plan may be carried out. Pure; counts come from the whole plan, never
-from a page of it.
+"""The removal guard: what counts as harm, and how much of it may be done without a person's word. Pure; counts come
+from the whole plan and from the last 24 hours, never from a page of the plan.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from provisioning.model import Clearance, Create, Decision, Disable, Pending, Remove, Update
+from provisioning.rules.scope import in_scope
+
+HarmKind = Literal["users", "groups", "memberships", "wipes"]
+KINDS: tuple[HarmKind, ...] = ("users", "groups", "memberships", "wipes")
+WINDOW_SECONDS = 24 * 3600.0
+ABSOLUTE, SHARE, FLOOR = 500, 0.05, 3
+ACTIVE = "active"
+REJECTED = "RemovalRejected"
+"""The skip reason of what a person did not let through."""
+OF_OBJECT: Mapping[str, HarmKind] = {"user": "users", "group": "groups", "member": "memberships"}
+WOULD_BE = {"wipes": "overwritten or emptied"}
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """`deletes` is what cannot be undone by the next cycle: a decision that becomes that is reviewed again."""
+
+    kind: HarmKind
+    deletes: bool = False
+
+
+def harm_of(decision: Decision) -> Harm | None:
+    """What a decision takes away, or None. Whoever leaves the scope and gets other values counts as removed, whatever
+    the mapping makes of it.
+    """
+    kind = OF_OBJECT[decision.object.split(":", 1)[0]]
+    match decision.action:
+        case Remove():
+            return Harm(kind, deletes=True)
+        case Disable():
+            return Harm(kind)
+        case Update() if decision.scope and not in_scope(decision.scope):
+            return Harm(kind)
+        case Update(fields=fields) if kind == "groups" and fields.get(ACTIVE) == "false":
+            return Harm(kind)
+        case Update(fields=fields, before=before) if wiped(fields, before, found=_is_found(decision)):
+            return Harm("wipes")
+        case _:
+            return None
+
+
+def _is_found(decision: Decision) -> bool:
+    """Whether the record was there before us: it was found by a key, now or by a try that did not come to its end."""
+    return decision.match is not None and decision.match.how in {"attribute", "intent"}
+
+
+def wiped(fields: Mapping[str, str], before: Mapping[str, str], *, found: bool) -> tuple[str, ...]:
+    """The columns that lose what they held: emptied or, in a record that was `found`, overwritten. What differs in
+    letter case or blanks only is not lost.
+    """
+    return tuple(
+        column
+        for column, value in fields.items()
+        if before.get(column, "")
+        and (not value or (found and value.strip().casefold() != before[column].strip().casefold()))
+    )
+
+
+def version_of(decision: Decision) -> str:
+    """Identifies what would be done: the object, the action, the record, the values before and after. The rows of a
+    membership are not told apart: it is gone when the last of them is.
+    """
+    action = decision.action
+    parts = [decision.object, type(action).__name__]
+    if isinstance(action, Create | Update | Disable):
+        parts += [f"{name}={value}" for name, value in sorted(action.fields.items())]
+    if isinstance(action, Update | Disable | Remove):
+        parts += [f"was {name}={value}" for name, value in sorted(action.before.items())]
+        parts += [] if decision.object.startswith("member:") else [action.sys_id]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def is_cleared(pending: Pending) -> bool:
+    """Whether nothing stands against carrying the decision out: it does no harm, or just this harm was let through.
+    What a person approved goes through as it was shown to them, and not otherwise.
+    """
+    decision = pending.decision
+    harm = harm_of(decision) if decision is not None else None
+    if decision is None or harm is None:
+        return True
+    match pending.clearance:
+        case Clearance(version=""):
+            return pending.clearance == clearance_of(harm)
+        case Clearance(version=version):
+            return version == version_of(decision)
+        case None:
+            return False
+
+
+def clearance_of(harm: Harm) -> Clearance:
+    """What the limits let through: harm of this kind, whatever the values are."""
+    return Clearance(harm.kind, harm.deletes)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Held above the smaller of an absolute and a relative limit, but never below `floor`."""
 
-    absolute: int = 500
-    share: float = 0.05
-    floor: int = 3
+    absolute: int = ABSOLUTE
+    share: float = SHARE
+    floor: int = FLOOR
 
     def allowed(self, managed: int) -> int:
         """How many of `managed` objects may be removed at once."""
@@ -24,12 +121,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`held` is true when the removals wait for a person."""
+    """`held` is true when the removals wait for a person. `executed` of them are past: those of the last 24 hours."""
 
     kind: str
     removals: int
     managed: int
     allowed: int
+    executed: int = 0
 
     @property
     def held(self) -> bool:
@@ -37,8 +135,13 @@ class Verdict:
 
     def __str__(self) -> str:
         share = self.removals / self.managed if self.managed else 1.0
-        return f"{self.removals} of {self.managed} {self.kind} ({share:.1%}) would be removed; {self.allowed} may be"
+        past = f" ({self.executed} of them in the last 24 hours)" if self.executed else ""
+        return (
+            f"{self.removals} of {self.managed} {self.kind} ({share:.1%}) would be "
+            f"{WOULD_BE.get(self.kind, 'removed')}{past}; {self.allowed} may be"
+        )
 
 
-def review(kind: str, removals: int, managed: int, limits: Limits) -> Verdict:
-    return Verdict(kind, removals, managed, limits.allowed(managed))
+def review(kind: str, removals: int, managed: int, limits: Limits, *, executed: int = 0) -> Verdict:
+    """`removals` includes the `executed` ones."""
+    return Verdict(kind, removals, managed, limits.allowed(managed), executed)

@@ -248,8 +248,9 @@ def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, 
     if isinstance(action, Fail):
         return _step("EntrySynchronizationError", "processing", "failure", action.message, {"ErrorCode": action.code})
     if occurrence.staged:
-        text = f"{title} '{source_id}' is to be removed; held by the accidental-deletion guard"
-        return _step("EntryExportStagedDelete", "export", "skipped", text)
+        verb = EXPORTS[type(action)][1]
+        text = f"{title} '{source_id}' is to be {verb}; held by the accidental-deletion guard"
+        return _step("EntryExportStagedDelete", "export", "skipped", text, {"StagedAction": _action(action)})
     name, verb = EXPORTS[type(action)]
     status = occurrence.status
     match occurrence.outcome:

@@ -21,7 +21,11 @@ from provisioning.schema.mappings import ObjectMapping, Schema
 from provisioning.schema.objects import read_flow_types, read_object
 
 KINDS: dict[str, ObjectType] = {"user": "user", "group": "group"}
-KNOWN = ("id", "version", "synchronizationRules", "directories", "provisioningTaskIdentifier")
+KNOWN = (
+    "id", "version", "synchronizationRules", "directories", "provisioningTaskIdentifier", "synchronizationJobSettings",
+)  # fmt: skip
+SETTINGS, THRESHOLD = "synchronizationJobSettings", "QuarantineTooManyDeletesThreshold"
+MOST_DIGITS = 10
 RULE = (
     "id", "name", "editable", "priority", "sourceDirectoryName", "targetDirectoryName", "metadata", "objectMappings",
     "containerFilter", "groupFilter",
@@ -69,14 +73,33 @@ def dump(schema: Schema) -> dict[str, Any]:
 def examine(document: Any, *, strict: bool = False) -> Examination:
     """Never raises, whatever JSON is given. `strict` is compatibility with Entra's quirks."""
     report = Report()
+    threshold = None
     try:
         mappings = _mappings(document, report, strict=strict)
+        if isinstance(document, dict):
+            threshold = _threshold(Entry(document, "the schema", report))
     except RecursionError:
         report.error("the schema", "it is nested too deeply to be read", "export it anew from the portal")
         mappings = {}
     if report.failed or not isinstance(document, dict):
         return Examination(None, report.findings)
-    return Examination(Schema(mappings["user"], mappings["group"], document), report.findings)
+    return Examination(Schema(mappings["user"], mappings["group"], document, threshold), report.findings)
+
+
+def _threshold(whole: Entry) -> int | None:
+    """From the job's settings, where somebody has put them beside the rules."""
+    found = None
+    for each in whole.entries(SETTINGS):
+        name, text = each.get("name"), str(each.get("value")).strip()
+        if str(name).lower() != THRESHOLD.lower():
+            whole.report.note(whole.where, f"job setting {shown(name)}: kept in the schema, without effect here")
+        elif text.isascii() and text.isdigit() and len(text) < MOST_DIGITS:
+            found = int(text)
+        else:
+            whole.report.error(
+                whole.where, f"{THRESHOLD} is {shown(each.get('value'))}", "give it a whole number such as 500"
+            )
+    return found
 
 
 def _mappings(document: Any, report: Report, *, strict: bool) -> dict[ObjectType, ObjectMapping]:

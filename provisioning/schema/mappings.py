@@ -192,11 +192,14 @@ def _priority(attribute: AttributeMapping) -> int:
 
 @dataclass(frozen=True)
 class Schema:
-    """The object mappings of a job, and the document that they come from, as it was read."""
+    """The object mappings of a job, and the document that they come from, as it was read. `delete_threshold` is the
+    job setting QuarantineTooManyDeletesThreshold, where the document brings it along.
+    """
 
     user: ObjectMapping
     group: ObjectMapping
     document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    delete_threshold: int | None = None
 
     def mapping(self, kind: ObjectType) -> ObjectMapping:
         return self.user if kind == "user" else self.group

@@ -1,0 +1,36 @@
+"""What the removal guard holds, in words and as JSON. Knows counts, not objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import to_builtins
+
+from provisioning.engine.jobs import HeldRemovals
+
+WHAT = {
+    "users": "users to be disabled or deleted",
+    "groups": "groups to be deactivated or deleted",
+    "memberships": "memberships to be removed",
+    "wipes": "records whose values would be emptied or, where others made them, overwritten",
+}
+
+
+def sentences(held: HeldRemovals, *, planned: bool = False) -> Iterator[str]:
+    """How many of each kind and why, and what a person can do. `planned` is true where only a dry run has seen it."""
+    since = "" if planned else f", since {datetime.fromtimestamp(held.since, UTC):%Y-%m-%d %H:%M} UTC"
+    for kind, number in held.counts.items():
+        past = f", {held.executed[kind]:,} of the last 24 hours included" if held.executed.get(kind) else ""
+        allowed, managed = held.allowed.get(kind, 0), held.managed.get(kind, 0)
+        yield f"{number:,} {WHAT[kind]}{since}: {allowed:,} may be at once of {managed:,}{past}"
+    yield (
+        "Look at them with `python -m provisioning plan --out plan.json`; to carry out exactly these: "
+        f"`python -m provisioning run --approve {held.plan}`; to leave these objects as they are: "
+        f"`python -m provisioning run --reject {held.plan}`"
+    )
+
+
+def as_json(held: HeldRemovals | None) -> dict[str, Any] | None:
+    return to_builtins(held) if held is not None else None

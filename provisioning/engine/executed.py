@@ -1,0 +1,47 @@
+"""What was taken away in the last 24 hours within the limits of the removal guard: one row an object, by the hour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from provisioning.engine.keys import digest
+from provisioning.engine.ports import Store
+from provisioning.engine.transactions import commit_each
+from provisioning.rows import Delete, Operation, Put, Row
+from provisioning.rules.review import WINDOW_SECONDS
+
+EXECUTED = "executed"
+PAGE = 1000
+HOUR = 3600
+
+
+class Executed:
+    """Few rows, since the limits hold: what a person approved is not among them."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self._job = job
+
+    async def add(self, items: Collection[tuple[str, str]], at: float) -> None:
+        """(Kind of harm, object) pairs; an object counts once an hour, so that a repeated step counts nothing twice."""
+        writes: list[tuple[str, Operation]] = [
+            (self._job, Put(f"{int(at) // HOUR:08d}|{kind}|{digest(key)[:32]}", {"kind": kind, "at": at}))
+            for kind, key in items
+        ]
+        await commit_each(self._store, EXECUTED, writes)
+
+    async def count(self, now: float) -> Mapping[str, int]:
+        """By kind of harm, over the 24 hours before `now`. Forgets what is older."""
+        found: Counter[str] = Counter()
+        old: list[Row] = []
+        after = ""
+        while rows := await self._store.scan(EXECUTED, self._job, after=after, limit=PAGE):
+            for row in rows:
+                if now - float(row.data["at"]) < WINDOW_SECONDS:
+                    found[str(row.data["kind"])] += 1
+                else:
+                    old.append(row)
+            after = rows[-1].key
+        await commit_each(self._store, EXECUTED, [(row.partition, Delete(row.key)) for row in old])
+        return found
