@@ -502,6 +502,11 @@ def test_a_search_that_finds_everybody_deletes_nobody_but_the_test_record(world)
     assert snapshot(world) == before
 
 
+def test_a_test_record_that_is_known_to_be_gone_is_not_named_where_no_search_can_confirm_it(world):
+    world.instance.access.no_range["sys_user"].add("user_name")
+    assert worse(world, test_writes=True) == {}
+
+
 def test_a_test_record_that_may_have_been_made_and_cannot_be_found_is_named(world):
     world.instance.access.no_range["sys_user"].add("user_name")
     world.instance.switches.client_sys_id = "ignored"
@@ -512,8 +517,24 @@ def test_a_test_record_that_may_have_been_made_and_cannot_be_found_is_named(worl
     assert "the connection broke" in wrong["test writes to sys_user"].detail
 
 
-def test_a_deletion_that_gets_no_clear_answer_is_tried_again(world):
-    world.instance.faults.add("batch: DELETE sys_user", "status", status=500)
+def test_a_test_record_that_access_rules_hide_is_not_taken_for_deleted(world):
+    world.instance.access.hidden_rows["sys_user_group"] = "nameSTARTSWITHprovisioning probe"
+    wrong = worse(world, test_writes=True)
+    (left,) = world.instance.rows("sys_user_group", "nameSTARTSWITHprovisioning probe")
+    assert left["sys_id"] in wrong["test record in sys_user_group"].detail
+
+
+def test_a_second_create_without_a_clear_answer_says_nothing_about_sys_ids(world):
+    before = snapshot(world)
+    world.instance.faults.add("batch: POST sys_user_group", "status", status=500, skip=1)
+    assert worse(world, test_writes=True) == {}
+    assert snapshot(world) == before
+
+
+@pytest.mark.parametrize("fault", [("status", 500), ("reply_lost", 503)])
+def test_a_deletion_that_gets_no_clear_answer_is_tried_again(world, fault):
+    effect, status = fault
+    world.instance.faults.add("batch: DELETE sys_user", effect, status=status)
     before = snapshot(world)
     assert worse(world, test_writes=True) == {}
     assert snapshot(world) == before
