@@ -8,10 +8,12 @@ batch; a worker that lost it sends nothing more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from provisioning.engine.batching import Ready, run_batches
+from provisioning.engine.circles import untangle, waits_for_another
 from provisioning.engine.deciding import decide_rows
 from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
@@ -65,7 +67,7 @@ async def act_range(work: Work, step: Act) -> Act | None:
             work.tally.add_decided(row.pending.lane, row.pending.object)
     fresh = [row for row in fresh if is_cleared(row.pending)]
     ready = await create_references(work, await _resolve_awaited(work, fresh, known, patient=step.patient))
-    left = await run_batches(work, ready, step.slots, deadline, _run_batch)
+    left = await run_batches(work, ready, step.slots, deadline, partial(_run_batch, patient=step.patient))
     if left:
         last = min(left)
         return replace(step, after=max((row.key for row in rows if row.key < last), default=step.after))
@@ -173,7 +175,7 @@ def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[M
     return replace(decision, action=action, missing=(*decision.missing, *missing), awaits={})
 
 
-async def _run_batch(work: Work, batch: Sequence[Ready]) -> None:
+async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> None:
     intended = await _intend(work, batch)
     if not intended:
         return
@@ -182,14 +184,21 @@ async def _run_batch(work: Work, batch: Sequence[Ready]) -> None:
         "group": work.context.job.schema.group.table,
         "member": MEMBERSHIPS,
     }
-    writes = {
-        ready.row.key: _writes(ready.decision, tables[ready.decision.object.split(":", 1)[0]]) for ready in intended
-    }
-    outcomes = await work.context.target.write([write for some in writes.values() for write in some])
+
+    async def write_all(some: Sequence[Ready]) -> Mapping[str, WriteOutcome]:
+        """The outcome of each row."""
+        writes = {each.row.key: _writes(each.decision, tables[each.decision.object.split(":", 1)[0]]) for each in some}
+        outcomes = await work.context.target.write([write for group in writes.values() for write in group])
+        return {key: _together([outcomes[write.key] for write in group]) for key, group in writes.items()}
+
+    outcomes = await untangle(work, intended, await write_all(intended), write_all)
     items = []
     for ready in intended:
-        outcome = _together([outcomes[write.key] for write in writes[ready.row.key]])
-        items.append(Settled(ready.row, ready.decision, _effect(ready.decision, outcome), ready.link, ready.etag))
+        outcome = _effect(ready.decision, outcomes[ready.row.key])
+        if patient and await waits_for_another(work, ready, outcome):
+            work.tally.deferred += 1  # for the next wave, when the other one is through
+            continue
+        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag))
     await settle(work, items)
 
 
