@@ -38,14 +38,16 @@ async def untangle(
 
 
 async def waits_for_another(work: Work, ready: Ready, outcome: WriteOutcome) -> bool:
-    """Whether the name that was refused is still somebody's who, by the plan, is about to give it up."""
+    """Whether the name that was refused is somebody's who, by the plan, is about to give it up, or nobody's of ours:
+    then it may have been given up since.
+    """
     column = _key_column(work)
     if column is None or not _clashes(ready, outcome, column) or not isinstance(ready.decision.action, Update):
         return False
     value = ready.decision.action.fields[column]
     owner = (await work.context.links.owners_by_key("user", [value])).get(value)
     if owner is None:
-        return False
+        return True
     decision = (await work.plan.decisions([user_key(owner)])).get(user_key(owner))
     return decision is not None and isinstance(decision.action, Update) and column in decision.action.fields
 
