@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import to_builtins
 from rich.text import Text
 from rich.tree import Tree
 
@@ -190,6 +191,8 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         else None,
         "held": held_as_json(state.held),
         "due": await app.engine.is_due(),
+        "paused": state.paused,
+        "quarantine": to_builtins(state.quarantine) if state.quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
     }
     if as_json:
@@ -210,6 +213,11 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
     if state.last_failure:
         shell.say(f"Failure     {state.last_failure}")
+    if state.paused:
+        shell.say("Paused      no cycle begins until `start`")
+    if state.quarantine is not None:
+        following = _when(state.quarantine.next_attempt)
+        shell.say(f"Quarantine  {state.quarantine.reason}, tried again by itself at {following}")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
     if (ruling := state.ruling) is not None and not ruling.used:
