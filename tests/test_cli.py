@@ -302,6 +302,16 @@ def test_status_tells_the_last_cycle_and_what_is_managed(person):
     assert not status["due"]
 
 
+def test_status_tells_who_and_what_is_waited_for(person):
+    person.served.graph.patch(f"/users/{SIOBHAN}", department="Astronomy")
+    person.types("run")
+    status = person.gets("status")
+    assert status["waiting"]["forRecords"] == {"cmn_department": 1}
+    assert status["waiting"]["objects"] == 1 + sum(status["waiting"]["forPeople"].values())
+    assert "Waiting  " in person.types("status").stdout
+    assert "Astronomy" not in person.types("status").stdout
+
+
 def test_logs_are_sentences_newest_first(person):
     person.types("run")
     person.served.graph.patch(f"/users/{SIOBHAN}", jobTitle="Astronaut")

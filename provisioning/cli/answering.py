@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +34,9 @@ PLANNED = {"create": "would create", "update": "would update", "disable": "would
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
 ENTRIES_SEARCHED = 10_000
+
+
+MOST_WAITING = 10_000
 
 
 async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
@@ -170,6 +174,14 @@ def _is_guid(text: str) -> bool:
         return False
 
 
+def _waiting(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """What is missed and by how many; the display values of records stay out of it, they may be redacted."""
+    missed = Counter(missing for missing, _ in pairs)
+    people = {missing: number for missing, number in missed.most_common() if not missing.startswith("name:")}
+    records = Counter(missing.split(":", 2)[1] for missing, _ in pairs if missing.startswith("name:"))
+    return {"objects": len(pairs), "forPeople": people, "forRecords": dict(records.most_common())}
+
+
 async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     """Where the job stands, from its own state; asks neither side."""
     rows, now = app.engine.context.rows, app.engine.context.now()
@@ -177,6 +189,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
+    waiting = _waiting(await app.engine.context.waiting.everything(MOST_WAITING))
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -191,6 +204,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         else None,
         "held": held_as_json(state.held),
         "due": await app.engine.is_due(),
+        "waiting": waiting,
         "paused": state.paused,
         "quarantine": to_builtins(state.quarantine) if state.quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
@@ -213,6 +227,13 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
     if state.last_failure:
         shell.say(f"Failure     {state.last_failure}")
+    if waiting["objects"]:
+        people, records = waiting["forPeople"], sum(waiting["forRecords"].values())
+        told = ", ".join(f"{number:,} for a record of {table}" for table, number in waiting["forRecords"].items())
+        shell.say(
+            f"Waiting     {waiting['objects']:,} references: {len(people):,} users or groups that are not provisioned "
+            f"are missed{'; ' + told if records else ''}"
+        )
     if state.paused:
         shell.say("Paused      no cycle begins until `start`")
     if state.quarantine is not None:

@@ -87,10 +87,10 @@ class Waiting:
         """Up to `limit` (missing, waiting) pairs, for `status` and for display values that may exist by now."""
         pairs: list[tuple[str, str]] = []
         for nibble in "0123456789abcdef":
-            if len(pairs) >= limit:
-                break
-            rows = await self._store.scan(WAITING, f"{self._job}|{nibble}", limit=limit - len(pairs))
-            pairs.extend((str(row.data["missing"]), str(row.data["object"])) for row in rows)
+            after, page = "", min(PAGE, limit - len(pairs))
+            while page and (rows := await self._store.scan(WAITING, f"{self._job}|{nibble}", after=after, limit=page)):
+                pairs.extend((str(row.data["missing"]), str(row.data["object"])) for row in rows)
+                after, page = rows[-1].key, min(PAGE, limit - len(pairs))
         return pairs
 
     def _place(self, missing: str, waiting: str) -> tuple[str, str]:
