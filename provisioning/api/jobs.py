@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioning.api.answers import bad_request
-from provisioning.engine.control import ResetScope, reset_scopes
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
-from provisioning.errors import ConfigError
-from provisioning.rules.quarantine import Quarantine
 
 TEMPLATE = "ServiceNowOutDelta"
 NEVER = "0001-01-01T00:00:00Z"
@@ -39,20 +34,16 @@ def job_resource(
         "@odata.type": "#microsoft.graph.synchronizationJob",
         "id": job,
         "templateId": TEMPLATE,
-        "schedule": {
-            "expiration": None,
-            "interval": duration(interval),
-            "state": "Paused" if state.paused else "Active",
-        },
+        "schedule": {"expiration": None, "interval": duration(interval), "state": "Active"},
         "status": {
-            "code": _code(state),
+            "code": "Active" if state.last_began else "NotRun",
             "countSuccessiveCompleteFailures": failures,
             "escrowsPruned": False,
             "lastExecution": _execution(cycles[0], progress) if cycles else None,
             "lastSuccessfulExecution": _execution(latest, None) if latest else None,
             "lastSuccessfulExecutionWithExports": next((_execution(e, None) for e in done if _exported(e)), None),
             "progress": _running(progress),
-            "quarantine": _quarantine(state.quarantine),
+            "quarantine": None,
             "steadyStateFirstAchievedTime": _time(earliest["ended"]) if earliest else NEVER,
             "steadyStateLastAchievedTime": _time(latest["ended"]) if latest else NEVER,
             "synchronizedEntryCountByType": [
@@ -62,43 +53,6 @@ def job_resource(
         },
         "synchronizationJobSettings": [],
     }
-
-
-def _code(state: JobState) -> str:
-    if state.paused:
-        return "Paused"
-    if state.quarantine is not None:
-        return "Quarantine"
-    return "Active" if state.last_began else "NotRun"
-
-
-def _quarantine(quarantine: Quarantine | None) -> dict[str, Any] | None:
-    if quarantine is None:
-        return None
-    return {
-        "currentBegan": _time(quarantine.began),
-        "error": {"code": quarantine.code, "message": quarantine.message, "tenantActionable": True}
-        if quarantine.code
-        else None,
-        "nextAttempt": _time(quarantine.next_attempt),
-        "reason": quarantine.reason,
-        "seriesBegan": _time(quarantine.series_began),
-        "seriesCount": quarantine.series_count,
-    }
-
-
-def reset_criteria(body: bytes) -> frozenset[ResetScope]:
-    """What {"criteria": {"resetScope": "Watermark, Escrows"}} asks for; an empty body asks for the default. Raises
-    `Refusal`.
-    """
-    try:
-        document = json.loads(body or b"{}")
-        scope = document.get("criteria", {}).get("resetScope") or ""
-        return reset_scopes(scope)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise bad_request('The body must be {"criteria": {"resetScope": "..."}}, or empty.') from error
-    except ConfigError as error:
-        raise bad_request(str(error)) from error
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import to_builtins
 from rich.text import Text
 from rich.tree import Tree
 
@@ -205,8 +204,6 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "held": held_as_json(state.held),
         "due": await app.engine.is_due(),
         "waiting": waiting,
-        "paused": state.paused,
-        "quarantine": to_builtins(state.quarantine) if state.quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
     }
     if as_json:
@@ -234,11 +231,6 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
             f"Waiting     {waiting['objects']:,} references: {len(people):,} users or groups that are not provisioned "
             f"are missed{'; ' + told if records else ''}"
         )
-    if state.paused:
-        shell.say("Paused      no cycle begins until `start`")
-    if state.quarantine is not None:
-        following = _when(state.quarantine.next_attempt)
-        shell.say(f"Quarantine  {state.quarantine.reason}, tried again by itself at {following}")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
     if (ruling := state.ruling) is not None and not ruling.used:

@@ -17,7 +17,6 @@ from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_
 from provisioning.cli.watching import watching
 from provisioning.config import Settings
 from provisioning.engine.driver import run_cycle
-from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
 from provisioning.errors import ConfigError, Unavailable
 
@@ -44,7 +43,6 @@ async def opened(
 
 async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json: bool) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
-        refuse_paused((await app.engine.context.rows.state())[0])
         await reach_both(app)
         by = shell.who
         if approve is not None:
@@ -61,11 +59,6 @@ async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json:
     if summary.halted is not None:
         return complain(Unavailable(f"the cycle stopped: {summary.halted}. Run again to go on where it stopped"))
     return Exit.HELD if summary.held else Exit.OK
-
-
-def refuse_paused(state: JobState) -> None:
-    if state.paused:
-        raise ConfigError("the job is paused, or 28 days of quarantine have switched it off: `start` it first")
 
 
 async def _tell_unused(app: App, plan_id: str, shell: Shell) -> None:

@@ -30,9 +30,9 @@ class Due:
         ]
         await commit_each(self._store, DUE, writes)
 
-    async def page(self, now: float, after: str = "") -> Sequence[tuple[Row, Pending]]:
+    async def page(self, now: float) -> Sequence[tuple[Row, Pending]]:
         """Up to 1,000 objects whose time has come."""
-        rows = await self._store.scan(DUE, self._job, after=after, before=f"{int(now) + 1:012d}", limit=PAGE)
+        rows = await self._store.scan(DUE, self._job, before=f"{int(now) + 1:012d}", limit=PAGE)
         return [(row, msgspec.convert(row.data, Pending)) for row in rows]
 
     async def remove(self, rows: Collection[Row]) -> None:

@@ -60,7 +60,6 @@ from provisioning.errors import (
     Unauthorized,
     Unavailable,
 )
-from provisioning.rules.quarantine import CRITICAL, Reason, after_cycle, reason_of
 from provisioning.rules.summary import Origin
 
 logger = logging.getLogger(__name__)
@@ -78,14 +77,10 @@ class Engine:
     async def is_due(self) -> bool:
         """Whether the job's own schedule asks for a cycle now, or an unfinished one can go on."""
         found = await self.context.rows.progress()
+        if found is not None and not found[0].finished:
+            return found[0].halted is None or self._interval_passed(found[0].retry_at)
         state, _ = await self.context.rows.state()
-        if found is not None and not found[0].finished and found[0].halted is None:
-            return True
-        if state.paused:
-            return False
-        if state.quarantine is not None and state.quarantine.reason != "TooManyDeletes":
-            return self.context.now() >= state.quarantine.next_attempt
-        return self._interval_passed(found[0].retry_at if found and not found[0].finished else state.last_began)
+        return self._interval_passed(state.last_began)
 
     def _interval_passed(self, since: float) -> bool:
         return self.context.now() - since >= self.context.job.pace.interval
@@ -208,30 +203,14 @@ class Engine:
         now = self.context.now()
         await self.context.rows.record_cycle(progress, now)
         failure = progress.halted.message if progress.halted else ""
-        reason = self._reason_for_quarantine(progress)
-        code = progress.halted.code if progress.halted else ""
-        turn = f"{progress.cycle}.{progress.round}"
-
-        def ended(state: JobState) -> JobState:
-            quarantine = state.quarantine
-            if state.judged != turn:  # else the reply to this very change was lost
-                quarantine = after_cycle(quarantine, reason, now, self.context.job.pace.interval, code, failure)
-            return replace(
+        await self.context.rows.change_state(
+            lambda state: replace(
                 state,
                 last_ended=now,
                 last_failure=failure,
                 last_succeeded=state.last_succeeded if failure else now,
-                judged=turn,
-                quarantine=quarantine,
-                paused=state.paused or (quarantine is not None and quarantine.expired(now)),
             )
-
-        await self.context.rows.change_state(ended)
-
-    def _reason_for_quarantine(self, progress: Progress) -> Reason | None:
-        if progress.halted is not None:
-            return "EncounteredQuarantineException" if progress.halted.code in CRITICAL else None
-        return reason_of(progress.counts) or ("TooManyDeletes" if progress.held is not None else None)
+        )
 
     async def run_step(self, progress: Progress, number: int) -> StepResult:
         """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what

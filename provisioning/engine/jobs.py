@@ -14,7 +14,6 @@ from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
 from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Put, Replace
-from provisioning.rules.quarantine import Quarantine
 
 T = TypeVar("T", bound=Struct)
 
@@ -54,8 +53,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`;
     `configuration` and `access` identify the mappings, the scope and the application's roles that all links were last
     evaluated with, `schema` the stored document that the next cycle works with. What happened at `unclear_since`
-    (seconds since 1970; 0 for nothing) asks for another evaluation of all links. `paused` is what a person, or 28 days
-    in `quarantine`, has switched off; `judged` names the last end of a cycle that counted for it.
+    (seconds since 1970; 0 for nothing) asks for another evaluation of all links.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -73,9 +71,6 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     access: str = ""
     schema: str = ""
     unclear_since: float = 0.0
-    paused: bool = False
-    judged: str = ""
-    quarantine: Quarantine | None = None
 
     @property
     def too_many_deletes(self) -> bool:
@@ -205,10 +200,6 @@ class JobRows:
             except RowConflict:
                 continue  # another step of the same driver, or another worker: the row tells
             return
-
-    async def lease(self) -> Lease | None:
-        found = await self._load("lease", Lease)
-        return found[0] if found else None
 
     async def release_lease(self, holder: str) -> None:
         found = await self._load("lease", Lease)
