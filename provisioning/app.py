@@ -229,7 +229,6 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
             everyone=settings.scope == "all",
             default_access=settings.default_access,
             nested_groups=settings.nested_groups,
-            pauses=settings.pauses,
             creatable=settings.creatable,
             create_limit=settings.create_limit,
             departures=settings.departures,

@@ -30,7 +30,6 @@ from provisioning.forms import (
     share,
 )
 from provisioning.rules.departures import Departures, GroupLeave, Leave
-from provisioning.rules.escrow import PAUSES
 
 Scope = Literal["assigned", "all"]
 DefaultAccess = Literal["auto", "include", "exclude"]
@@ -69,7 +68,6 @@ KNOWN = (
     "NESTED_GROUPS",
     "REFERENCE_CREATE_TABLES",
     "REFERENCE_CREATE_LIMIT",
-    "ESCROW_PAUSES",
     "PROTECTED_ACCOUNTS",
     "ALLOWED_ACCOUNTS",
     "ALLOWED_GROUPS",
@@ -199,7 +197,6 @@ class Settings:
     departures: Departures
     default_access: DefaultAccess
     nested_groups: bool
-    pauses: tuple[float, ...]
     creatable: tuple[str, ...]
     create_limit: int
     protected_accounts: tuple[str, ...]
@@ -253,7 +250,6 @@ class Settings:
             ),
             nested_groups=choice("NESTED_GROUPS", values.get("NESTED_GROUPS", "ignore"), ("ignore", "expand"))
             == "expand",
-            pauses=_pauses(values.get("ESCROW_PAUSES", "")),
             creatable=names(values.get("REFERENCE_CREATE_TABLES", "")),
             create_limit=number(
                 "REFERENCE_CREATE_LIMIT",
@@ -268,7 +264,7 @@ class Settings:
             removal_shares=by_kind("REMOVAL_SHARE", values.get("REMOVAL_SHARE", ""), GUARDED, share),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
-            interval=interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M")),
+            interval=interval(values.get("JOB_INTERVAL", "PT40M")),
             job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
         )
 
@@ -414,18 +410,6 @@ def _allowed_accounts(values: Mapping[str, str]) -> tuple[str, ...]:
         if name.casefold() in protected:
             raise ConfigError(f"{name} is in PROTECTED_ACCOUNTS and in ALLOWED_ACCOUNTS: take it out of one of them")
     return allowed
-
-
-def _pauses(text: str) -> tuple[float, ...]:
-    """In rising order; none for another try in each cycle."""
-    if not text:
-        return PAUSES
-    if text.lower() == "none":
-        return ()
-    pauses = tuple(interval("ESCROW_PAUSES", part.strip()) for part in text.split(","))
-    if list(pauses) != sorted(set(pauses)):
-        raise ConfigError(f"ESCROW_PAUSES is {text!r}: give the pauses since the first failure in rising order")
-    return pauses
 
 
 def _removal_limits(values: Mapping[str, str]) -> dict[str, int]:

@@ -195,9 +195,7 @@ class Capabilities(Struct, frozen=True, omit_defaults=True):
 
 
 class Escrow(Struct, frozen=True):
-    """A failure that will be tried again. Times are seconds since 1970; `next_attempt` is 0 when it failed for so long
-    that only a change of the object brings it back.
-    """
+    """A failure that will be tried again. Times are seconds since 1970."""
 
     code: str
     message: str

@@ -23,7 +23,6 @@ from provisioning.engine.managed import count_managed
 from provisioning.engine.progress import Progress
 from provisioning.errors import Unavailable
 from provisioning.rows import Operation, Row
-from provisioning.rules.escrow import PAUSES
 from tests.company import Company
 from tests.emulators import servicenow, tenant
 from tests.emulators.graph import Tenant
@@ -288,7 +287,7 @@ class Mortal(World):
         for _ in range(cycles):
             self.forget_counts()
             progress = self.cycle()
-            self.pass_time(max(self.pace.interval, PAUSES[0] + 1.0))
+            self.pass_time(self.pace.interval)
             if progress.finished and not self.writes() and self.left() == ({"held": held} if held else {}):
                 return [*self.company.differences(), *self.miscounted()]
         halted = progress.halted.message if progress.halted else ""

@@ -39,7 +39,6 @@ from provisioning.model import (
     Written,
 )
 from provisioning.rules.echo import altered, warnings_of
-from provisioning.rules.escrow import is_deterministic, next_attempt
 from provisioning.rules.membership import is_disabled
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
@@ -99,8 +98,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     """
     at = work.context.now()
     await _call_waiting(work, {item.link.id for item in items if item.link and item.link.announce})
-    pauses = work.context.job.policy.pauses
-    changes = [(item, _paused(item, _link_after(item, at), at, pauses)) for item in items]
+    changes = [(item, _link_after(item, at)) for item in items]
     forgotten = [item.link for item, link in changes if link is None and item.link is not None]
     lost = [item.link for item, link in changes if item.link and item.link.sys_id and link and not link.sys_id]
     await work.context.links.unclaim(lost)
@@ -274,14 +272,6 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
     )
 
 
-def _paused(item: Settled, link: Link | None, at: float, pauses: tuple[float, ...]) -> Link | None:
-    """With the time of the next try, where that is not the next cycle."""
-    if link is None or link.escrow is None or not is_deterministic(item.decision, item.outcome):
-        return link
-    following = next_attempt(link.escrow.since, at, pauses)
-    return replace(link, escrow=replace(link.escrow, next_attempt=following or 0.0))
-
-
 def _escrowed(link: Link, before: Escrow | None, code: str, message: str, at: float) -> Link:
     since = before.since if before else at
     attempts = before.attempts + 1 if before else 1
@@ -373,9 +363,8 @@ async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:
 
 
 async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
-    """Failures and doubtful losses are looked at again: in the next cycle, or after a pause that grows."""
+    """Failures and doubtful losses are looked at again in the next cycle."""
     at = work.context.now()
-    pauses = work.context.job.policy.pauses
     again = []
     for item in items:
         pending = item.row.pending
@@ -386,10 +375,6 @@ async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
             again.append((at, replace(blank, unproven=True)))
         elif _is_protected(item.decision):  # until somebody allows it, or the account loses its rights
             again.append((at, replace(blank, unproven=pending.withdrawn)))
-        elif is_deterministic(item.decision, item.outcome):
-            before = item.link.escrow if item.link else None
-            following = next_attempt(before.since if before else at, at, pauses)
-            again += [(following, blank)] if following is not None else []
         elif isinstance(item.outcome, Refused | Unsettled) or isinstance(item.decision.action, Fail):
             again.append((at, blank))
     await work.context.due.add(again)

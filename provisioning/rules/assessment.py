@@ -13,7 +13,6 @@ from provisioning.errors import ObjectError
 from provisioning.model import ScopeCheck
 from provisioning.rules.attributes import Facts
 from provisioning.rules.departures import Departures
-from provisioning.rules.escrow import PAUSES
 from provisioning.rules.filters import failed_filters
 from provisioning.rules.mapping import Desired, Leaving, Mapper
 from provisioning.rules.protection import Protection
@@ -26,8 +25,7 @@ class Policy:
     `auto` as Entra does, only where the application has no other role to assign. `nested_groups` counts the members of
     groups within an assigned group as its own. `creatable` are the tables in which records may be created for
     references to point to, at most `create_limit` in a cycle. `departures` says what becomes of the records of those
-    who leave, `protection` names the records that are, or are not, protected. `pauses` are the seconds after which what
-    ServiceNow refused is tried again.
+    who leave, `protection` names the records that are, or are not, protected.
     """
 
     everyone: bool = False
@@ -37,7 +35,6 @@ class Policy:
     create_limit: int = 50
     departures: Departures = field(default_factory=Departures)
     protection: Protection = field(default_factory=Protection)
-    pauses: tuple[float, ...] = PAUSES
 
 
 @dataclass(frozen=True, slots=True)
