@@ -24,7 +24,9 @@ from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
 from provisioning.engine.progress import Progress
 from provisioning.rules.assessment import Policy
+from provisioning.rules.escrow import RetryPolicy
 from provisioning.rules.protection import Protection
+from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
 from provisioning.schema import Schema, default_schema
 from tests.emulators import graph, servicenow, tenant
@@ -53,6 +55,8 @@ class World:
     protection: Protection = field(default_factory=Protection)
     schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    thresholds: Thresholds = field(default_factory=Thresholds)
     pace: Pace = field(default_factory=Pace)
     time_box: float = 120.0
     progress: list[Progress] = field(default_factory=list)
@@ -101,6 +105,9 @@ class World:
             schema,
             policy=Policy(self.everyone, self.hard_delete, self.default_access, self.nested_groups, self.protection),
             limits=self.limits,
+            retries=self.retries,
+            thresholds=self.thresholds,
+            application=self.directory.service_principal_id,
             pace=self.pace,
         )
         target = ServiceNowTarget(session)

@@ -25,7 +25,9 @@ from provisioning.engine.rights import KnownRights
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
+from provisioning.rules.escrow import RetryPolicy
 from provisioning.rules.mapping import Columns, Mapper
+from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
 from provisioning.rules.scope import DEFAULT_ACCESS
 from provisioning.schema import Schema
@@ -38,6 +40,7 @@ KEEP_PRINCIPAL = 600.0
 class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
+    `application` is the id of the enterprise application whose assignments the job provisions.
     """
 
     id: str
@@ -47,6 +50,9 @@ class Job:
     policy: Policy = field(default_factory=Policy)
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    application: str = ""
     pace: Pace = field(default_factory=Pace)
 
     @cached_property

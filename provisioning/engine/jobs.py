@@ -13,6 +13,8 @@ from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
 from provisioning.rows import Delete, Insert, Put, Replace
+from provisioning.rules.quarantine import Quarantine, Status
+from provisioning.rules.restart import ResetScope
 
 T = TypeVar("T", bound=Struct)
 
@@ -28,11 +30,24 @@ class Approval(Struct, frozen=True):
     expires: float
 
 
+class Restart(Struct, frozen=True):
+    """A person's order to begin anew: `scopes` as in `resetScope`, `id` to tell two orders apart."""
+
+    id: str
+    scopes: tuple[ResetScope, ...]
+    asked: float
+
+
 class JobState(Struct, frozen=True, omit_defaults=True):
     """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`;
     `configuration` and `access` identify the mappings, the scope and the application's roles that all links were last
     evaluated with, `schema` the stored document that the next cycle works with. What happened at `unclear_since`
     (seconds since 1970; 0 for nothing) asks for another evaluation of all links.
+
+    `paused`, `disabled` and `escrows_cleared` are seconds since 1970 as well, 0 for never: since when no cycle begins
+    by a person's word or after too long a quarantine, and up to when failures are forgotten. `restart` is what a
+    person asked for and no cycle has begun with yet; `judged` names the last cycle and round that was weighed for a
+    quarantine.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -50,6 +65,27 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     access: str = ""
     schema: str = ""
     unclear_since: float = 0.0
+    paused: float = 0.0
+    disabled: float = 0.0
+    escrows_cleared: float = 0.0
+    escrows_pruned: bool = False
+    quarantine: Quarantine | None = None
+    restart: Restart | None = None
+    judged: str = ""
+
+    @property
+    def in_quarantine(self) -> Quarantine | None:
+        """As it is now: removals that are held no more hold nothing up."""
+        found = self.quarantine
+        return None if found is not None and not found.slows and self.held is None else found
+
+    @property
+    def status(self) -> Status:
+        if self.paused:
+            return "Paused"
+        if self.in_quarantine is not None:
+            return "Quarantine"
+        return "Active" if self.last_began else "NotRun"
 
 
 class Lease(Struct, frozen=True):
