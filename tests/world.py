@@ -6,9 +6,10 @@ A test changes the tenant or the instance, runs cycles, and looks at what the in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.emulators.graph import Tenant
 from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, Instance
 from tests.virtual_time import virtual_time
 
+CLIENT_CREDENTIALS = partial(credentials, "oauth-client-credentials", client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
 GENEROUS = Limits(absolute=10_000, share=1.0, floor=10_000)
 
 
@@ -59,6 +61,7 @@ class World:
     thresholds: Thresholds = field(default_factory=Thresholds)
     pace: Pace = field(default_factory=Pace)
     time_box: float = 120.0
+    login: Callable[[], httpx.Auth] = CLIENT_CREDENTIALS
     progress: list[Progress] = field(default_factory=list)
     _engine: Engine | None = None
 
@@ -86,12 +89,7 @@ class World:
         )
         session = ServiceNowSession(
             "http://127.0.0.1",
-            credentials(
-                "oauth-client-credentials",
-                instance="http://127.0.0.1",
-                client_id=CLIENT_ID,
-                client_secret=CLIENT_SECRET,
-            ),
+            self.login(),
             slots=self.pace.slots,
             dry_run=dry_run,
             transport=self.way_to_servicenow(),

@@ -218,8 +218,7 @@ async def stage_waiting(work: Work, step: StageWaiting) -> StepResult:
     context = work.context
     now = context.now()
     state, _ = await context.rows.state()
-    # In quarantine the job itself runs seldom; whether it is healthy again is told by trying everything that failed.
-    until = END_OF_TIME if state.in_quarantine is not None and state.in_quarantine.slows else now
+    until = END_OF_TIME if state.tries_all else now
     while due := await context.due.page(until):
         kept = [pending for _, pending in due if not is_forgotten(pending.escrow, state.escrows_cleared)]
         work.tally.add_staged(await work.plan.stage(kept))

@@ -46,8 +46,8 @@ class JobState(Struct, frozen=True, omit_defaults=True):
 
     `paused`, `disabled` and `escrows_cleared` are seconds since 1970 as well, 0 for never: since when no cycle begins
     by a person's word or after too long a quarantine, and up to when failures are forgotten. `restart` is what a
-    person asked for and no cycle has begun with yet; `judged` names the last cycle and round that was weighed for a
-    quarantine.
+    person asked for and no cycle has finished with yet; `judged` names the last cycle and round that was weighed for a
+    quarantine. `eager` lets the next cycle try all that has failed, whatever its time.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -70,6 +70,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     escrows_cleared: float = 0.0
     escrows_pruned: bool = False
     quarantine: Quarantine | None = None
+    eager: bool = False
     restart: Restart | None = None
     judged: str = ""
 
@@ -78,6 +79,11 @@ class JobState(Struct, frozen=True, omit_defaults=True):
         """As it is now: removals that are held no more hold nothing up."""
         found = self.quarantine
         return None if found is not None and not found.slows and self.held is None else found
+
+    @property
+    def tries_all(self) -> bool:
+        """In quarantine the job itself runs seldom, and trying everything that failed tells whether it is healthy."""
+        return self.eager or (self.quarantine is not None and self.quarantine.slows)
 
     @property
     def status(self) -> Status:

@@ -32,3 +32,7 @@ def parse_scopes(text: str) -> tuple[ResetScope, ...]:
     if "ConnectorDataStore" in scopes:  # without links, only reading everything anew finds anybody
         scopes.add("Watermark")
     return tuple(scope for scope in SCOPES if scope in scopes)
+
+
+def drops_links(scopes: tuple[ResetScope, ...]) -> bool:
+    return "ConnectorDataStore" in scopes
