@@ -195,13 +195,16 @@ class Capabilities(Struct, frozen=True, omit_defaults=True):
 
 
 class Escrow(Struct, frozen=True):
-    """A failure that will be tried again. Times are seconds since 1970."""
+    """A failure that will be tried again. `since` is when its series of failures with this code began; `removal` when
+    what failed was to take access away. Times are seconds since 1970.
+    """
 
     code: str
     message: str
     since: float
     attempts: int
     next_attempt: float
+    removal: bool = False
 
 
 class Link(Struct, frozen=True, omit_defaults=True):
@@ -389,8 +392,9 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     `grants` maps a grant to True (given) or False (withdrawn). `attributes` is None when the source object has not
     been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a
     loss that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group.
-    `withdrawn` is a membership that ended. `hold` and `clearance` are what the removal guard said of an earlier
-    decision. `decided_at` is in seconds since 1970; `link_etag` is that of the link decided on.
+    `withdrawn` is a membership that ended. `escrow` is the failure for which the row is tried again. `hold` and
+    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970;
+    `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -405,6 +409,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     decision: Decision | None = None
     hold: Hold | None = None
     clearance: Clearance | None = None
+    escrow: Escrow | None = None
     decided_at: float = 0.0
     link_etag: str = ""
 

@@ -107,7 +107,9 @@ def world(tmp_path):
 
 def other_job(world):
     engine = world.engine()
-    return replace(engine, context=replace(engine.context, job=replace(engine.context.job, id="other")))
+    return replace(
+        engine, context=replace(engine.context, job=replace(engine.context.job, id="other", application="other"))
+    )
 
 
 def test_two_jobs_of_one_instance_share_its_calls_and_both_come_to_their_end(world):

@@ -6,9 +6,10 @@ A test changes the tenant or the instance, runs cycles, and looks at what the in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from provisioning.engine.engine import Engine
 from provisioning.engine.progress import Progress
 from provisioning.rules.assessment import Policy
 from provisioning.rules.departures import Departures
+from provisioning.rules.escrow import RetryPolicy
 from provisioning.rules.protection import Protection
+from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
 from provisioning.schema import Schema, default_schema
 from tests.emulators import graph, servicenow, tenant
@@ -33,6 +36,7 @@ from tests.emulators.graph import Tenant
 from tests.emulators.servicenow import CLIENT_ID, CLIENT_SECRET, Instance
 from tests.virtual_time import virtual_time
 
+CLIENT_CREDENTIALS = partial(credentials, "oauth-client-credentials", client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
 GENEROUS = Limits(absolute=10_000, share=1.0, floor=10_000)
 
 
@@ -58,8 +62,11 @@ class World:
     schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
     own_limits: Mapping[str, Limits] = field(default_factory=dict)
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    thresholds: Thresholds = field(default_factory=Thresholds)
     pace: Pace = field(default_factory=Pace)
     time_box: float = 120.0
+    login: Callable[[], httpx.Auth] = CLIENT_CREDENTIALS
     progress: list[Progress] = field(default_factory=list)
     _engine: Engine | None = None
 
@@ -87,12 +94,7 @@ class World:
         )
         session = ServiceNowSession(
             "http://127.0.0.1",
-            credentials(
-                "oauth-client-credentials",
-                instance="http://127.0.0.1",
-                client_id=CLIENT_ID,
-                client_secret=CLIENT_SECRET,
-            ),
+            self.login(),
             slots=self.pace.slots,
             dry_run=dry_run,
             transport=self.way_to_servicenow(),
@@ -115,6 +117,9 @@ class World:
             ),
             limits=self.limits,
             own_limits=self.own_limits,
+            retries=self.retries,
+            thresholds=self.thresholds,
+            application=self.directory.service_principal_id,
             pace=self.pace,
         )
         target = ServiceNowTarget(session)

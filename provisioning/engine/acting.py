@@ -13,7 +13,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from provisioning.engine.batching import Ready, run_batches
-from provisioning.engine.circles import untangle, waits_for_another
+from provisioning.engine.circles import holder_of_name, untangle
 from provisioning.engine.deciding import decide_rows
 from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
@@ -195,9 +195,12 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
     items = []
     for ready in intended:
         outcome = _effect(ready.decision, outcomes[ready.row.key])
-        if patient and await waits_for_another(work, ready, outcome):
+        holder = await holder_of_name(work, ready, outcome)
+        if patient and holder is not None and holder.may_give_it_up:
             work.tally.deferred += 1  # for the next wave, when the other one is through
             continue
+        if holder is not None and holder.ours and isinstance(outcome, Refused):
+            outcome = replace(outcome, transient=True)  # it passes when the other one has got another name
         items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag))
     await settle(work, items)
 

@@ -5,6 +5,7 @@ circle that is proven takes another name in between, and then all of them can be
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from provisioning.engine.batching import Ready
 from provisioning.engine.work import Work
@@ -12,6 +13,17 @@ from provisioning.model import PatchRecord, Refused, Update, Write, WriteOutcome
 
 LONGEST = 50
 """Members of a circle; a longer one is left for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """`ours` is another user under the job's care. It may be about to give the name up, by the plan; or, nobody's of
+    ours, it may have been given up since.
+    """
+
+    ours: bool
+    may_give_it_up: bool
+
 
 WriteAll = Callable[[Sequence[Ready]], Awaitable[Mapping[str, WriteOutcome]]]
 
@@ -37,19 +49,18 @@ async def untangle(
     return settled
 
 
-async def waits_for_another(work: Work, ready: Ready, outcome: WriteOutcome) -> bool:
-    """Whether the name that was refused is somebody's who, by the plan, is about to give it up, or nobody's of ours:
-    then it may have been given up since.
-    """
+async def holder_of_name(work: Work, ready: Ready, outcome: WriteOutcome) -> Holder | None:
+    """Who has the name that was refused; None when it was no name that was refused."""
     column = _key_column(work)
     if column is None or not _clashes(ready, outcome, column) or not isinstance(ready.decision.action, Update):
-        return False
+        return None
     value = ready.decision.action.fields[column]
     owner = (await work.context.links.owners_by_key("user", [value])).get(value)
     if owner is None:
-        return True
+        return Holder(ours=False, may_give_it_up=True)
     decision = (await work.plan.decisions([user_key(owner)])).get(user_key(owner))
-    return decision is not None and isinstance(decision.action, Update) and column in decision.action.fields
+    moves = decision is not None and isinstance(decision.action, Update) and column in decision.action.fields
+    return Holder(ours=True, may_give_it_up=moves)
 
 
 def _key_column(work: Work) -> str | None:

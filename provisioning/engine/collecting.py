@@ -35,9 +35,11 @@ from provisioning.model import (
     user_key,
 )
 from provisioning.rows import MAX_TRANSACTION_ROWS, Delete, Put
+from provisioning.rules.escrow import is_forgotten
 from provisioning.rules.mapping import Reference
 
 ASSIGNMENT = "assignment"
+END_OF_TIME = 10.0**11
 KINDS: dict[str, ObjectType] = {"User": "user", "Group": "group"}
 
 
@@ -215,8 +217,11 @@ async def stage_waiting(work: Work, step: StageWaiting) -> StepResult:
     """Stages what an earlier cycle left for this one."""
     context = work.context
     now = context.now()
-    while due := await context.due.page(now):
-        work.tally.add_staged(await work.plan.stage([pending for _, pending in due]))
+    state, _ = await context.rows.state()
+    until = END_OF_TIME if state.tries_all else now
+    while due := await context.due.page(until):
+        kept = [pending for _, pending in due if not is_forgotten(pending.escrow, state.escrows_cleared)]
+        work.tally.add_staged(await work.plan.stage(kept))
         await context.due.remove([row for row, _ in due])
     while held := await context.held.page():
         offered = [msgspec.structs.replace(pending, decision=None) for _, pending in held]

@@ -26,7 +26,9 @@ from provisioning.engine.rights import KnownRights
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
+from provisioning.rules.escrow import RetryPolicy
 from provisioning.rules.mapping import Columns, Mapper
+from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
 from provisioning.rules.scope import DEFAULT_ACCESS
 from provisioning.schema import Schema
@@ -39,7 +41,8 @@ KEEP_PRINCIPAL = 600.0
 class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
-    `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others.
+    `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others. `application` is
+    the id of the enterprise application whose assignments the job provisions.
     """
 
     id: str
@@ -50,6 +53,9 @@ class Job:
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
     own_limits: Mapping[str, Limits] = field(default_factory=dict)
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    application: str = ""
     pace: Pace = field(default_factory=Pace)
 
     def limits_of(self, kind: str) -> Limits:

@@ -1,6 +1,6 @@
 """The cycle as a pure state machine: `advance(progress, results, now)` says which steps come next.
 
-    tokens -> groups -> assignments -> compare -> users -> waiting -> sweep groups      collect
+    reset -> tokens -> groups -> assignments -> compare -> users -> waiting -> sweep groups      collect
     -> decide groups -> sweep people -> decide people -> decide memberships            observe and decide
     -> review -> act removals -> act users -> act groups -> act memberships     review and act
     -> finish
@@ -30,6 +30,7 @@ from provisioning.engine.progress import (
     Progress,
     ReadAssignments,
     ReadDelta,
+    Reset,
     Review,
     StageWaiting,
     Step,
@@ -107,6 +108,15 @@ def advance(progress: Progress, results: Sequence[StepResult], now: float, pace:
     return _give_out(progress, now, pace)
 
 
+def end(progress: Progress, results: Sequence[StepResult], reason: Failure) -> Progress:
+    """The progress after the steps in flight, none of which follows: a person wants the job to begin anew. What is left
+    of the plan is the next cycle's.
+    """
+    for step, result in zip(progress.steps, results, strict=True):
+        progress = _apply(progress, step, result)
+    return replace(progress, round=progress.round + 1, steps=(), todo=(), later=(), halted=reason)
+
+
 def _give_out(progress: Progress, now: float, pace: Pace) -> Progress:
     width = pace.slots if progress.phase in ACTING or progress.phase in DECIDING else pace.parallel
     if progress.todo and not width:
@@ -140,6 +150,8 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
     if result.follow_up is not None:
         progress = replace(progress, todo=(result.follow_up, *progress.todo))
     match step:
+        case Reset() if result.follow_up is None:
+            return replace(progress, reset=())
         case CompareAssignments(old=old, new=new):
             return replace(progress, generation=new, discard=old)
         case Act() if result.deferred:
@@ -248,12 +260,12 @@ def _enter(progress: Progress, phase: Phase, pace: Pace) -> Progress:
 def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
     """The steps of the phases that are not about ranges of the plan."""
     match phase:
+        case "reset":
+            return (Reset(progress.reset),) if progress.reset else ()
         case "tokens":
             return () if progress.everyone or progress.watermarks else (OpenTokens(),)
-        case "groups":
-            return _delta(progress, "group")
-        case "users":
-            return _delta(progress, "user")
+        case "groups" | "users":
+            return _delta(progress, "group" if phase == "groups" else "user")
         case "assignments" if not progress.everyone:
             return (ReadAssignments(_generation(progress)),)
         case "compare" if not progress.everyone:

@@ -23,9 +23,10 @@ from provisioning.engine.collecting import (
     sweep,
 )
 from provisioning.engine.context import Context
-from provisioning.engine.cycle import advance, begin
+from provisioning.engine.cycle import advance, begin, end
 from provisioning.engine.deciding import decide_range
 from provisioning.engine.jobs import JobState, Ruling
+from provisioning.engine.judging import RESTARTED, after_cycle
 from provisioning.engine.managed import add_managed, count_managed
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
@@ -38,6 +39,7 @@ from provisioning.engine.progress import (
     Progress,
     ReadAssignments,
     ReadDelta,
+    Reset,
     Review,
     StageWaiting,
     Step,
@@ -45,6 +47,8 @@ from provisioning.engine.progress import (
     Sweep,
     Turn,
 )
+from provisioning.engine.registry import Registered, Registry
+from provisioning.engine.resetting import reset
 from provisioning.engine.reviewing import review_cycle
 from provisioning.engine.shares import Share, Shares
 from provisioning.engine.tally import Tally
@@ -60,6 +64,7 @@ from provisioning.errors import (
     Unauthorized,
     Unavailable,
 )
+from provisioning.rules.restart import drops_links
 from provisioning.rules.summary import Origin
 
 logger = logging.getLogger(__name__)
@@ -75,29 +80,45 @@ class Engine:
     instance: str
 
     async def is_due(self) -> bool:
-        """Whether the job's own schedule asks for a cycle now, or an unfinished one can go on."""
+        """Whether a cycle is to run now: an unfinished one whose driver is gone, or one that the job's own schedule,
+        its quarantine or a restart asks for.
+        """
         found = await self.context.rows.progress()
-        if found is not None and not found[0].finished:
-            return found[0].halted is None or self._interval_passed(found[0].retry_at)
+        last = found[0] if found is not None else None
+        if last is not None and not last.at_rest:
+            return True  # paused or not: a running cycle completes
         state, _ = await self.context.rows.state()
+        if state.paused or state.disabled:
+            return False
+        if is_restarted(state, last):
+            return True
+        if state.in_quarantine is not None and state.in_quarantine.slows:
+            return self.context.now() >= state.in_quarantine.next_attempt
+        if last is not None and last.halted is not None:
+            return self._interval_passed(last.retry_at)
         return self._interval_passed(state.last_began)
 
     def _interval_passed(self, since: float) -> bool:
         return self.context.now() - since >= self.context.job.pace.interval
 
     async def begin_cycle(self, *, dry_run: bool = False) -> Progress:
-        """Takes the lease and begins a cycle, or goes on with the unfinished one. Raises `LeaseLost`.
+        """Takes the lease and begins a cycle, or goes on with the unfinished one. Raises `LeaseLost`, and `ConfigError`
+        when a person has paused the job or another job has the same people in its scope.
 
         Nothing is sent and nothing is in flight when this returns; what was in flight when the last driver died is
         given out again. A dry run sends nothing, so it needs no lease and leaves an unfinished cycle alone.
         """
         rows, now, driver = self.context.rows, self.context.now(), str(uuid.uuid4())
         found = await rows.progress()
+        known, _ = await rows.state()
         if not dry_run:
+            self._refuse_if_stopped(known, found[0] if found else None)
+            await self.registry.enter(self.context.job.id, self._registered)
             if found is not None and found[0].at_rest:
                 await rows.release_lease(found[0].driver)  # it may have died before it could
             await rows.take_lease(driver, now)
-        if found is not None and not found[0].finished and not dry_run:
+        restarted = is_restarted(known, found[0] if found else None)
+        if found is not None and not found[0].finished and not dry_run and not restarted:
             progress, etag = found
             if progress.schema != self.context.job.schema_version:
                 raise RowConflict("the unfinished cycle began with another schema; open the job again to go on with it")
@@ -117,20 +138,38 @@ class Engine:
         configuration = self.context.job.configuration
         cycle = str(uuid.uuid4())
         state = await rows.change_state(lambda known: replace(known, last_cycle=cycle, last_began=now))
+        order = state.restart if is_restarted(state, found[0] if found else None) else None
+        current = state.configuration == configuration and not state.unclear_since
         progress = begin(
             cycle,
             now,
             everyone=self.context.job.policy.everyone,
             dry_run=dry_run,
-            watermarks=state.watermarks if state.configuration == configuration and not state.unclear_since else {},
-            generation=state.generation,
+            watermarks=state.watermarks if current and not (order and "Watermark" in order.scopes) else {},
+            generation="" if order is not None and drops_links(order.scopes) else state.generation,
         )
+        if order is not None:
+            # What the cycle before it had counted is lost with it.
+            progress = replace(progress, restart=order.id, reset=order.scopes, disturbed=True)
         schema = self.context.job.schema_version
         access = state.access if progress.kind == "incremental" else ""
         progress = replace(progress, driver=driver, configuration=configuration, schema=schema, access=access)
         await rows.save_progress(progress, found[1] if found else "")
         logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
         return progress
+
+    def _refuse_if_stopped(self, state: JobState, last: Progress | None) -> None:
+        """Whoever waits for a person's word begins nothing; a cycle that runs already completes."""
+        if last is not None and not last.at_rest:
+            return
+        if state.paused:
+            why = "too much failed in its initial cycle" if state.escrows_pruned else "somebody has paused it"
+            raise ConfigError(f"job {self.context.job.id} is paused ({why}): start it first")
+        if state.disabled:
+            raise ConfigError(
+                f"job {self.context.job.id} is disabled, because it was in quarantine for four weeks: mend the reason, "
+                "which `status` tells, and start it"
+            )
 
     async def end_lease_of_the_dead(self) -> None:
         """Lets a cycle be begun or resumed before the lease of its driver expires. Only for a caller who can prove that
@@ -163,7 +202,12 @@ class Engine:
                 for step, result in zip(progress.steps, results, strict=True)
             )
             progress = replace(progress, disturbed=progress.disturbed or interrupted)
-            following = await self._advance(progress, results)
+            state, _ = await rows.state()
+            if not progress.dry_run and is_restarted(state, progress):
+                following = end(progress, results, RESTARTED)
+                await self.shares.release(self.context.job.id)
+            else:
+                following = await self._advance(progress, results)
             if following.at_rest:
                 await self._record_end(following)
             try:
@@ -174,6 +218,16 @@ class Engine:
             if following.at_rest:
                 await rows.release_lease(following.driver)
             return following
+
+    @property
+    def registry(self) -> Registry:
+        """The jobs that work with the instance."""
+        return Registry(self.context.store, self.instance)
+
+    @property
+    def _registered(self) -> Registered:
+        job = self.context.job
+        return Registered(job.tenant, job.application, job.policy.everyone)
 
     @property
     def shares(self) -> Shares:
@@ -201,16 +255,12 @@ class Engine:
     async def _record_end(self, progress: Progress) -> None:
         """Before the progress says so: a cycle that is at rest is never looked at again."""
         now = self.context.now()
+        job = self.context.job
         await self.context.rows.record_cycle(progress, now)
-        failure = progress.halted.message if progress.halted else ""
-        await self.context.rows.change_state(
-            lambda state: replace(
-                state,
-                last_ended=now,
-                last_failure=failure,
-                last_succeeded=state.last_succeeded if failure else now,
-            )
-        )
+        state = await self.context.rows.change_state(lambda known: after_cycle(known, progress, now, job))
+        if state.quarantine is not None or state.paused:
+            reason = state.quarantine.reason if state.quarantine is not None else None
+            logger.warning("job does not run as usual", extra={"job": job.id, "status": state.status, "reason": reason})
 
     async def run_step(self, progress: Progress, number: int) -> StepResult:
         """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what
@@ -283,9 +333,16 @@ class Engine:
         return ruling
 
 
+def is_restarted(state: JobState, progress: Progress | None) -> bool:
+    """Whether a person has ordered a restart since the job's last cycle began."""
+    return state.restart is not None and (progress is None or progress.restart != state.restart.id)
+
+
 async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
     """One step, to its end or to the end of its time box."""
     match step:
+        case Reset():
+            return await reset(work, step)
         case OpenTokens():
             return await open_tokens(work)
         case ReadDelta():
@@ -298,14 +355,11 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             return await stage_waiting(work, step)
         case Sweep():
             return await sweep(work, step)
-        case Decide():
-            more = await decide_range(work, step)
+        case Decide() | Act():
+            more = await decide_range(work, step) if isinstance(step, Decide) else await act_range(work, step)
             return replace(work.tally.result(), follow_up=more)
         case Review():
             return await review_cycle(work, progress.counts)
-        case Act():
-            following = await act_range(work, step)
-            return replace(work.tally.result(), follow_up=following)
         case Finish():
             return await _finish(work, progress)
 
@@ -328,6 +382,7 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         if ruling is not None and (ruling.used or ruling.at <= progress.began):  # used, or nothing it was about is left
             ruling = None
         cleared = progress.kind == "initial" and progress.began >= state.unclear_since
+        done = state.restart is not None and state.restart.id == progress.restart
         return replace(
             state,
             watermarks=progress.watermarks,
@@ -338,6 +393,7 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
             counted=progress.cycle,
             ruling=ruling,
             unclear_since=0.0 if cleared else state.unclear_since,
+            restart=None if done else state.restart,
         )
 
     await work.context.rows.change_state(finished)

@@ -14,6 +14,8 @@ from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
 from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Put, Replace
+from provisioning.rules.quarantine import Quarantine, Status
+from provisioning.rules.restart import ResetScope
 
 T = TypeVar("T", bound=Struct)
 
@@ -49,11 +51,24 @@ class HeldRemovals(Struct, frozen=True, omit_defaults=True):
     executed: dict[str, int] = field(default_factory=dict)
 
 
+class Restart(Struct, frozen=True):
+    """A person's order to begin anew: `scopes` as in `resetScope`, `id` to tell two orders apart."""
+
+    id: str
+    scopes: tuple[ResetScope, ...]
+    asked: float
+
+
 class JobState(Struct, frozen=True, omit_defaults=True):
     """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`;
     `configuration` and `access` identify the mappings, the scope and the application's roles that all links were last
     evaluated with, `schema` the stored document that the next cycle works with. What happened at `unclear_since`
     (seconds since 1970; 0 for nothing) asks for another evaluation of all links.
+
+    `paused`, `disabled` and `escrows_cleared` are seconds since 1970 as well, 0 for never: since when no cycle begins
+    by a person's word or after too long a quarantine, and up to when failures are forgotten. `restart` is what a
+    person asked for and no cycle has finished with yet; `judged` names the last cycle and round that was weighed for a
+    quarantine. `eager` lets the next cycle try all that has failed, whatever its time.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -71,6 +86,33 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     access: str = ""
     schema: str = ""
     unclear_since: float = 0.0
+    paused: float = 0.0
+    disabled: float = 0.0
+    escrows_cleared: float = 0.0
+    escrows_pruned: bool = False
+    quarantine: Quarantine | None = None
+    eager: bool = False
+    restart: Restart | None = None
+    judged: str = ""
+
+    @property
+    def in_quarantine(self) -> Quarantine | None:
+        """As it is now: removals that are held no more hold nothing up."""
+        found = self.quarantine
+        return None if found is not None and not found.slows and self.held is None else found
+
+    @property
+    def tries_all(self) -> bool:
+        """In quarantine the job itself runs seldom, and trying everything that failed tells whether it is healthy."""
+        return self.eager or (self.quarantine is not None and self.quarantine.slows)
+
+    @property
+    def status(self) -> Status:
+        if self.paused:
+            return "Paused"
+        if self.in_quarantine is not None:
+            return "Quarantine"
+        return "Active" if self.last_began else "NotRun"
 
     @property
     def too_many_deletes(self) -> bool:

@@ -7,9 +7,11 @@ from typing import Literal
 from msgspec import Struct, field
 
 from provisioning.model import Lane, ObjectType
+from provisioning.rules.restart import ResetScope
 
 Phase = Literal[
     "begin",
+    "reset",
     "tokens",
     "groups",
     "assignments",
@@ -28,6 +30,12 @@ Phase = Literal[
     "act memberships",
     "finish",
 ]
+
+
+class Reset(Struct, frozen=True, tag=True):
+    """Forget what a restart wants forgotten, before anything is read."""
+
+    scopes: tuple[ResetScope, ...]
 
 
 class OpenTokens(Struct, frozen=True, tag=True):
@@ -113,7 +121,8 @@ class Finish(Struct, frozen=True, tag=True):
 
 
 Step = (
-    OpenTokens
+    Reset
+    | OpenTokens
     | ReadDelta
     | ReadAssignments
     | CompareAssignments
@@ -173,7 +182,8 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
     the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
     the job's lease; `slots` are the calls to ServiceNow that it may use at once. `schema` is the version of the schema
-    that the cycle began with. `disturbed` is true once a step ended in the middle: what it counted may be wrong.
+    that the cycle began with, `restart` names the order to begin anew that it began with, and `reset` what of it is
+    still to be done. `disturbed` is true once a step ended in the middle: what it counted may be wrong.
     """
 
     cycle: str
@@ -182,6 +192,8 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     configuration: str = ""
     access: str = ""
     schema: str = ""
+    restart: str = ""
+    reset: tuple[ResetScope, ...] = ()
     slots: int = 0
     everyone: bool = False
     dry_run: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_item
 from typing import Literal
 
 from msgspec.structs import replace
@@ -39,6 +40,8 @@ from provisioning.model import (
     Written,
 )
 from provisioning.rules.echo import altered, warnings_of
+from provisioning.rules.error_codes import advice_for
+from provisioning.rules.escrow import DAY, following, is_forgotten, next_attempt, persistence
 from provisioning.rules.membership import is_disabled
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
@@ -60,11 +63,24 @@ class Settled:
     outcome: WriteOutcome | None = None
     link: Link | None = None
     etag: str = ""
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A failure: how it is remembered, and when it is tried again (None: not any more). `repeated` when the object had
+    failed before.
+    """
+
+    escrow: Escrow
+    at: float | None
+    repeated: bool
 
 
 async def settle(work: Work, items: Sequence[Settled]) -> None:
     """Settles users, groups and memberships alike; counts what was settled."""
     at = work.context.now()
+    items = await _with_retries(work, items)
     # What is told once is told before it is remembered as told.
     once = [_occurrence(item, work.origin, at) for item in items if _is_protected(item.decision)]
     await work.context.journal.add([each for each in once if not each.decision.told], work.origin)
@@ -87,9 +103,56 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
         work.tally.occurrences.extend(occurrence for _, occurrence in occurrences)
     await work.plan.settle([item.row for item in settled])
     for item in settled:
-        failed = isinstance(item.outcome, Refused | Unsettled)
-        work.tally.count(f"{kind_of(item.decision)}.{tense(item.decision.action, failed=failed)}")
+        _count(work, item)
     work.tally.done += len(settled)
+
+
+def _count(work: Work, item: Settled) -> None:
+    """For the summary, and for whoever judges whether the job must be quarantined."""
+    kind = kind_of(item.decision)
+    work.tally.count(f"{kind}.{tense(item.decision.action, failed=isinstance(item.outcome, Refused | Unsettled))}")
+    if isinstance(item.outcome, Written) and item.link is not None and item.decision.missing:
+        work.tally.count("failed references", len(item.decision.missing))
+    if item.retry is not None and item.retry.repeated:
+        work.tally.count("failed again")
+    if item.retry is not None and item.retry.at is None:
+        work.tally.count(f"{kind}.given up")
+
+
+async def _with_retries(work: Work, items: Sequence[Settled]) -> list[Settled]:
+    """What failed, with when it is tried again. Failures that a restart has forgotten count as none."""
+    found = [(item, persistence(item.decision, item.outcome)) for item in items]
+    if not any(kind for _, kind in found):
+        return list(items)
+    state, _ = await work.context.rows.state()
+    at, policy = work.context.now(), work.context.job.retries
+    result = []
+    for item, kind in found:
+        if kind is None:
+            result.append(item)
+            continue
+        before = item.link.escrow if item.link is not None else item.row.pending.escrow
+        if before is not None and (is_forgotten(before, state.escrows_cleared) or before.code == PROTECTED):
+            before = None
+        code, message = _failure(item)
+        escrow = following(before, code, message, kind, at)
+        again = next_attempt(escrow, kind, at, policy)
+        escrow = replace(escrow, next_attempt=at if again is None else again)
+        result.append(replace_item(item, retry=Retry(escrow, again, repeated=before is not None)))
+    return result
+
+
+def _failure(item: Settled) -> tuple[str, str]:
+    mask = masking(item.decision, item.outcome)
+    match item.outcome, item.decision.action:
+        case Refused(code=code, message=message), _:
+            return code, mask(message)
+        case Unsettled(reason=reason), _:
+            return "Timeout", mask(reason)
+        case _, Fail(code=code, message=message):
+            return code, mask(message)
+        case _:
+            raise TypeError(f"{type(item.decision.action).__name__} has not failed")
 
 
 async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Settled], set[str]]:
@@ -182,26 +245,24 @@ def _is_leaver(item: Settled) -> bool:
 
 
 def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
-    before, mask = item.link.escrow if item.link else None, masking(item.decision, item.outcome)
     match item.outcome:
         case Written(record=record):
             if isinstance(item.decision.action, Remove):
                 return _link_after_removal(base, restorable=item.row.pending.gone != "permanent")
             return _link_after_write(base, item.decision, record)
-        case Refused(code=code, message=message):
-            if isinstance(item.decision.action, Create):  # nothing was created, so nothing is there to be found
-                generation = base.generation + (code == "Conflict")
-                base = replace(base, sys_id=None, intended=False, generation=generation)
-            return _escrowed(base, before, code, mask(message), at)
-        case Unsettled(reason=reason):
-            return _escrowed(base, before, "Timeout", reason, at)
+        case Refused(code=code) if isinstance(item.decision.action, Create):
+            # Nothing was created, so nothing is there to be found.
+            generation = base.generation + (code == "Conflict")
+            return _escrowed(replace(base, sys_id=None, intended=False, generation=generation), item)
+        case Refused() | Unsettled():
+            return _escrowed(base, item)
         case None if isinstance(item.decision.action, Fail):
-            action = item.decision.action
-            return _escrowed(base, before, action.code, mask(action.message), at)
+            return _escrowed(base, item)
         case None if isinstance(item.decision.action, Skip) and _is_protected(item.decision):
             if not base.linked and base.origin == "adopted":  # an adoption that had begun is given up
                 base = replace(base, sys_id=None, intended=False, origin=None)
-            return _escrowed(base, before, PROTECTED, item.decision.action.description, at)
+            before, text = item.link.escrow if item.link else None, item.decision.action.description
+            return replace(base, escrow=following(before, PROTECTED, text, "passing", at))
         case None:
             return _link_after_skip(base, item.decision)
 
@@ -272,10 +333,9 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
     )
 
 
-def _escrowed(link: Link, before: Escrow | None, code: str, message: str, at: float) -> Link:
-    since = before.since if before else at
-    attempts = before.attempts + 1 if before else 1
-    return replace(link, escrow=Escrow(code, message, since, attempts, next_attempt=at))
+def _escrowed(link: Link, item: Settled) -> Link:
+    """With its failure, unless that is not tried any more: then only a change of the object tries it again."""
+    return replace(link, escrow=item.retry.escrow if item.retry is not None and item.retry.at is not None else None)
 
 
 async def _arrived_meanwhile(work: Work, items: Sequence[Settled]) -> set[str]:
@@ -363,7 +423,7 @@ async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:
 
 
 async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
-    """Failures and doubtful losses are looked at again in the next cycle."""
+    """Doubtful losses are looked at again in the next cycle, failures when their time has come."""
     at = work.context.now()
     again = []
     for item in items:
@@ -375,8 +435,8 @@ async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
             again.append((at, replace(blank, unproven=True)))
         elif _is_protected(item.decision):  # until somebody allows it, or the account loses its rights
             again.append((at, replace(blank, unproven=pending.withdrawn)))
-        elif isinstance(item.outcome, Refused | Unsettled) or isinstance(item.decision.action, Fail):
-            again.append((at, blank))
+        elif item.retry is not None and item.retry.at is not None:
+            again.append((item.retry.at, replace(blank, escrow=item.retry.escrow)))
     await work.context.due.add(again)
 
 
@@ -402,4 +462,13 @@ def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
     name = digest(origin.cycle, item.decision.object, item.row.etag)
     change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
     told = replace(item.decision, warnings=item.decision.warnings + warnings_of(item.decision, item.outcome))
-    return Occurrence(told, item.outcome, change, at)
+    outcome = item.outcome
+    if item.retry is not None and item.retry.at is None:
+        days = (at - item.retry.escrow.since) / DAY
+        last = f"It has failed for {days:.0f} days and is not tried again by itself: change the object, or resync it"
+        if isinstance(outcome, Refused):
+            outcome = replace(outcome, way_out=f"{outcome.way_out or advice_for(outcome.code)}. {last}")
+        elif isinstance(told.action, Fail):
+            action = told.action
+            told = replace(told, action=replace(action, way_out=f"{action.way_out or advice_for(action.code)}. {last}"))
+    return Occurrence(told, outcome, change, at)

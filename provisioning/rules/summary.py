@@ -23,6 +23,7 @@ from provisioning.model import (
     Update,
     Written,
 )
+from provisioning.rules.error_codes import advice_for
 from provisioning.rules.redaction import masked, masking, shown
 from provisioning.rules.scope import in_scope
 
@@ -174,6 +175,10 @@ def _error(occurrence: Occurrence) -> dict[str, Any] | None:
             way_out = "the record is read again before anything else is sent; nothing has to be done"
         case Occurrence(decision=Decision(action=Fail(code=code, message=message, way_out=way_out))):
             category = "nonServiceFailure"
+        case Occurrence(outcome=Written(), decision=Decision(missing=missing)) if missing:
+            # Partial success: the object is written, and what it refers to is not there yet.
+            code, category, way_out = "UnableToResolveReferenceAttributeValue", "nonServiceFailure", ""
+            message = f"written without {' and '.join(sorted({each.attribute for each in missing}))}"
         case Occurrence(decision=Decision(action=Skip(reason=code, description=message))):
             category, way_out = "success", ""
         case _:
@@ -182,7 +187,7 @@ def _error(occurrence: Occurrence) -> dict[str, Any] | None:
         "errorCategory": category,
         "errorCode": code,
         "reason": message,
-        "recommendedAction": way_out,
+        "recommendedAction": way_out or advice_for(code),
         "additionalDetails": None,
     }
 

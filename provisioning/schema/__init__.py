@@ -6,6 +6,7 @@ from provisioning.schema.discover import discover
 from provisioning.schema.findings import Finding, Severity
 from provisioning.schema.load import Examination, default_schema, dump, examine, load_schema
 from provisioning.schema.mappings import AttributeMapping, Clause, FilterGroup, ObjectMapping, Schema, ScopeFilter
+from provisioning.schema.scope import read_clause
 from provisioning.schema.validate import validate
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "dump",
     "examine",
     "load_schema",
+    "read_clause",
     "validate",
 ]

@@ -12,13 +12,14 @@ import re
 from datetime import datetime
 from typing import get_args
 
-from provisioning.errors import ExpressionError
+from provisioning.errors import ConfigError, ExpressionError
 from provisioning.expressions.regexes import Pattern, compile_pattern
 from provisioning.model import ObjectType
 from provisioning.schema import enums
 from provisioning.schema.document import Entry, shown
+from provisioning.schema.findings import Report
 from provisioning.schema.mappings import Clause, FilterGroup, Operator, ScopeFilter
-from provisioning.schema.names import MEMBER_OF, graph_path
+from provisioning.schema.names import COMPUTED, MEMBER_OF, graph_path
 from provisioning.schema.source_names import BOOLEANS, check_name
 
 OPERATORS: dict[str, Operator] = {re.sub(r"[\s_]", "", each).lower(): each for each in get_args(Operator)}
@@ -46,6 +47,33 @@ def read_scope(mapping: Entry, kind: ObjectType, *, strict: bool) -> ScopeFilter
         _groups(mapping.where, scope, "groups", "filter", kind, strict=strict),
         _groups(mapping.where, scope, "inputFilterGroups", "input filter", kind, strict=strict),
     )
+
+
+def read_clause(text: str, kind: ObjectType) -> Clause:
+    """A clause as people write it: `department EQUALS Sales`. Raises `ConfigError`."""
+    attribute, _, rest = text.strip().partition(" ")
+    operator = next((each for each in sorted(get_args(Operator), key=len, reverse=True) if _begins(rest, each)), "")
+    value = rest.strip()[len(operator) :].strip()
+    if not operator:
+        raise ConfigError(
+            f"{text!r} is no clause: write ATTRIBUTE OPERATOR VALUE with one of {', '.join(get_args(Operator))}"
+        )
+    if attribute in COMPUTED:
+        raise ConfigError(f"{attribute} is computed and no property to filter by here: name the user or the group")
+    report = Report()
+    entry = {
+        "operatorName": operator,
+        "sourceOperandName": attribute,
+        "targetOperand": {"values": [value] if value else []},
+    }
+    clause = _clause(Entry(entry, f"the clause {text!r}", report), kind, strict=False)
+    if clause is None or report.failed:
+        raise ConfigError("; ".join(str(each) for each in report.findings if each.severity == "error"))
+    return clause
+
+
+def _begins(text: str, operator: str) -> bool:
+    return f"{text.strip()} ".casefold().startswith(f"{operator} ".casefold())
 
 
 def _groups(

@@ -116,4 +116,5 @@ _COLLISION = Refused(
     "Conflict",
     "another record has the sys_id that was chosen for this one",
     "It is tried again by itself under the next sys_id. If it lasts, ServiceNow administrator: look at the record",
+    transient=True,
 )

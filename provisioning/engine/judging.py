@@ -1,0 +1,58 @@
+"""The job's state after a cycle has come to rest: last results, quarantine, and what follows from either. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from provisioning.engine.context import Job
+from provisioning.engine.jobs import JobState
+from provisioning.engine.progress import Failure, Progress
+from provisioning.rules.quarantine import Record, SynchronizationError, escrow_reason, is_expired, judge
+
+KINDS = ("users", "groups", "memberships")
+DONE = ("created", "updated", "disabled", "deleted", "skipped")
+RESTARTED = Failure("Restarted", "the job was restarted; the next cycle begins anew", halts=True)
+UNJUDGED = frozenset({RESTARTED.code, "LeaseLost"})
+"""Ends that say nothing about the job's health."""
+
+
+def after_cycle(state: JobState, progress: Progress, now: float, job: Job) -> JobState:
+    """The same however often it is applied: a driver may die after it has stored this and before the progress."""
+    failure = progress.halted.message if progress.halted else ""
+    succeeded = state.last_succeeded if failure else now
+    ended = replace(state, last_ended=now, last_failure=failure, last_succeeded=succeeded)
+    round_ = f"{progress.cycle}|{progress.round}"
+    if state.judged == round_ or (progress.halted is not None and progress.halted.code in UNJUDGED):
+        return ended
+    record = record_of(progress, weigh_all=state.tries_all)
+    ended = replace(ended, judged=round_, eager=state.eager and not progress.finished)
+    if progress.finished and progress.kind == "initial" and escrow_reason(record, job.thresholds) is not None:
+        return _pruned(ended, now)
+    quarantine = judge(state.quarantine, record, job.thresholds, now=now, interval=job.pace.interval)
+    return replace(ended, quarantine=quarantine, disabled=now if is_expired(quarantine, now) else state.disabled)
+
+
+def _pruned(state: JobState, now: float) -> JobState:
+    """Too much failed in an initial cycle: it was finished, its failures are dropped, and a person must start it."""
+    after_all = math.nextafter(now, math.inf)  # those of this very moment too
+    return replace(state, quarantine=None, escrows_pruned=True, escrows_cleared=after_all, paused=state.paused or now)
+
+
+def record_of(progress: Progress, *, weigh_all: bool) -> Record:
+    """What a cycle came to. What had failed before is weighed only where all of it was tried at once, to see whether
+    the job is healthy: else a few old failures on a quiet day would be most of what happens.
+    """
+    counts = progress.counts
+    failures = sum(counts.get(f"{kind}.failed", 0) for kind in KINDS)
+    if not weigh_all:
+        failures = max(0, failures - counts.get("failed again", 0))
+    halted = progress.halted
+    return Record(
+        failures,
+        sum(counts.get(f"{kind}.{done}", 0) for kind in KINDS for done in DONE),
+        counts.get("failed references", 0),
+        SynchronizationError(halted.code, halted.message, halted.halts) if halted is not None else None,
+        progress.held,
+    )

@@ -1,0 +1,74 @@
+"""Which jobs of one state store work with an instance: two that provision the same people would undo each other's
+work. Knows the jobs' scopes, not what they have linked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct, convert, to_builtins
+
+from provisioning.engine.jobs import JOB
+from provisioning.engine.keys import digest
+from provisioning.engine.ports import Store
+from provisioning.errors import ConfigError, RowConflict
+from provisioning.rows import Insert, Operation, Replace
+
+_KEY = "jobs"
+
+
+class Registered(Struct, frozen=True):
+    """What a job has in its scope: the people assigned to an application, or with `everyone` the whole tenant."""
+
+    tenant: str
+    application: str
+    everyone: bool
+
+    def overlaps(self, other: Registered) -> bool:
+        if self.tenant != other.tenant:
+            return False
+        return self.everyone or other.everyone or self.application == other.application
+
+
+class Registry:
+    """The jobs of one instance, in one row."""
+
+    def __init__(self, store: Store, instance: str) -> None:
+        self._store = store
+        self._partition = f"instance|{digest(instance)[:16]}"
+        self._instance = instance
+
+    async def enter(self, job: str, scope: Registered) -> None:
+        """Raises `ConfigError` when another job provisions the same people to the same instance."""
+        while True:
+            known, etag = await self._load()
+            for other, theirs in sorted(known.items()):
+                if other != job and scope.overlaps(theirs):
+                    raise ConfigError(
+                        f"job {other} provisions "
+                        f"{'all users' if theirs.everyone else 'application ' + theirs.application} of the same tenant "
+                        f"to {self._instance}, and what one of two such jobs writes the other undoes: give this job "
+                        "another application or instance, or delete the other one"
+                    )
+            if known.get(job) == scope or await self._save({**known, job: scope}, etag):
+                return
+
+    async def leave(self, job: str) -> None:
+        while True:
+            known, etag = await self._load()
+            others = {name: scope for name, scope in known.items() if name != job}
+            if others == known or await self._save(others, etag):
+                return
+
+    async def _load(self) -> tuple[dict[str, Registered], str]:
+        row = await self._store.get(JOB, self._partition, _KEY)
+        return (convert(row.data["jobs"], dict[str, Registered]), row.etag) if row else ({}, "")
+
+    async def _save(self, jobs: Mapping[str, Registered], etag: str) -> bool:
+        data = {"jobs": to_builtins(jobs)}
+        operation: Operation = Replace(_KEY, data, etag) if etag else Insert(_KEY, data)
+        try:
+            await self._store.commit(JOB, self._partition, [operation])
+        except RowConflict:
+            return False
+        return True

@@ -1,0 +1,97 @@
+"""Forgets what a job remembers of its objects. In pieces, each of which may be repeated: what is gone is not found
+again. The log stays: it is the record of what was done, and goes when its own time is up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from provisioning.engine.collecting import ASSIGNMENT
+from provisioning.engine.context import Context
+from provisioning.engine.due import DUE, HELD
+from provisioning.engine.edges import EDGE, WAITING
+from provisioning.engine.jobs import CYCLE, JOB
+from provisioning.engine.keys import AFTER_ALL
+from provisioning.engine.links import KEY, LINK, TARGET
+from provisioning.engine.nesting import NESTED
+from provisioning.engine.plan import CYCLE_PLAN, TABLE
+from provisioning.engine.progress import Reset, StepResult
+from provisioning.engine.transactions import commit_each
+from provisioning.engine.work import Work
+from provisioning.rows import Delete
+from provisioning.rules.restart import drops_links
+
+NIBBLES = "0123456789abcdef"
+PAGE = 1000
+
+
+async def reset(work: Work, step: Reset) -> StepResult:
+    """Until nothing is left or the time box ends. Everybody is matched again then, and nothing is written that does
+    not differ.
+    """
+    deadline = work.context.now() + work.context.time_box
+    if drops_links(step.scopes):
+        async for _ in forget_objects(work.context):
+            if work.context.now() >= deadline:
+                return StepResult(follow_up=step)
+    return StepResult()
+
+
+async def forget_objects(context: Context) -> AsyncIterator[None]:
+    """Links, memberships, indexes, plan, and what waits or is due. Stops after each page for whoever counts time.
+
+    Memberships go before the links of their groups, which are the way to them.
+    """
+    job = context.job.id
+    for nibble in NIBBLES:
+        after = ""
+        while groups := await context.links.page("group", nibble, after):
+            for group in groups:
+                async for _ in _empty(context, EDGE, f"{job}|{group.id}"):
+                    yield
+                async for _ in _empty(context, NESTED, f"{job}|in|{group.id}"):
+                    yield
+            after = groups[-1].id
+            yield
+    for partition in _partitions(job):
+        async for _ in _empty(context, *partition):
+            yield
+    state, _ = await context.rows.state()
+    found = await context.rows.progress()
+    lists = {state.generation} | ({found[0].generation, found[0].discard} if found is not None else set())
+    for generation in sorted(lists - {""}):
+        async for _ in _empty(context, ASSIGNMENT, f"{job}|{generation}"):
+            yield
+
+
+def _partitions(job: str) -> list[tuple[str, str]]:
+    """Table and partition of all that does not have to be looked for."""
+    spread = [(LINK, f"{job}|{kind}|{nibble}") for kind in ("user", "group") for nibble in NIBBLES]
+    spread += [(WAITING, f"{job}|{nibble}") for nibble in NIBBLES]
+    spread += [(TABLE, f"{job}|{CYCLE_PLAN}|{nibble}") for nibble in NIBBLES]
+    indexes = [(table, f"{job}|{kind}") for table in (KEY, TARGET) for kind in ("user", "group")]
+    return [*spread, *indexes, (NESTED, f"{job}|above"), (DUE, job), (HELD, job)]
+
+
+async def forget_job(context: Context) -> None:
+    """All that is stored of the job but its log."""
+    async for _ in forget_objects(context):
+        pass
+    job = context.job.id
+    cycles = [cycle["cycle"] for cycle in await context.rows.cycles(limit=PAGE)]
+    found = await context.rows.progress()
+    for cycle in {*cycles, *([found[0].cycle] if found is not None else [])}:
+        async for _ in _empty(context, CYCLE, f"{job}|{cycle}"):
+            pass
+    async for _ in _empty(context, CYCLE, job):
+        pass
+    async for _ in _empty(context, JOB, job, spare="lease"):
+        pass
+
+
+async def _empty(context: Context, table: str, partition: str, *, spare: str = "") -> AsyncIterator[None]:
+    after = ""
+    while rows := await context.store.scan(table, partition, after=after, before=AFTER_ALL, limit=PAGE):
+        await commit_each(context.store, table, [(partition, Delete(row.key)) for row in rows if row.key != spare])
+        after = rows[-1].key
+        yield

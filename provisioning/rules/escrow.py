@@ -1,0 +1,76 @@
+"""When an object that failed is tried again. Pure.
+
+Entra's pauses for what fails until somebody changes something: 6, 12 and 24 hours after the first failure, then daily,
+and after 28 days no more. What may succeed as it is, and a removal that failed, is tried in each cycle for as long as
+it takes: a leaver who is still in cannot wait until tomorrow.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from provisioning.model import Create, Decision, Disable, Escrow, Fail, Refused, Remove, Unsettled, Update, WriteOutcome
+from provisioning.rules.error_codes import is_passing
+from provisioning.rules.scope import in_scope
+
+HOUR, DAY = 3600.0, 86400.0
+
+Persistence = Literal["passing", "lasting", "removal"]
+"""What a failure is: it may pass by itself, lasts until something changes, or leaves somebody in who should be out."""
+
+
+class RetryPolicy(Struct, frozen=True):
+    """Seconds after the first failure of a series: each of `pauses`, then every `interval`, the last time no later than
+    `lifetime`.
+    """
+
+    pauses: tuple[float, ...] = (6 * HOUR, 12 * HOUR, DAY)
+    interval: float = DAY
+    lifetime: float = 28 * DAY
+
+
+def persistence(decision: Decision, outcome: WriteOutcome | None) -> Persistence | None:
+    """None when the object did not fail."""
+    match decision.action, outcome:
+        case ((Disable() | Remove()), (Refused() | Unsettled())):
+            return "removal"
+        case _, Unsettled():
+            return "passing"
+        case ((Create() | Update()), Refused(code=code, transient=transient)):
+            return "passing" if transient or is_passing(code) else "lasting"
+        case Fail(code=code), None:
+            if decision.scope and not in_scope(decision.scope):
+                return "removal"
+            return "passing" if is_passing(code) else "lasting"
+        case _:
+            return None
+
+
+def next_attempt(escrow: Escrow | None, outcome: Persistence, now: float, policy: RetryPolicy) -> float | None:
+    """The time from which the object is tried again: at or before `now` means in the next cycle, None never again.
+    `escrow` is that of the series which this failure goes on with, None where it is the first.
+    """
+    if outcome != "lasting":
+        return now
+    since = escrow.since if escrow is not None else now
+    passed = now - since
+    following = next((pause for pause in policy.pauses if pause > passed), None)
+    if following is None:
+        last = policy.pauses[-1] if policy.pauses else 0.0
+        following = last + policy.interval * (int((passed - last) // policy.interval) + 1)
+    return since + following if following <= policy.lifetime else None
+
+
+def following(escrow: Escrow | None, code: str, message: str, outcome: Persistence, now: float) -> Escrow:
+    """The failure as it is remembered. Another code begins another series: somebody has changed something."""
+    removal = outcome == "removal"
+    if escrow is None or escrow.code != code:
+        return Escrow(code, message, now, 1, now, removal)
+    return Escrow(code, message, escrow.since, escrow.attempts + 1, now, removal)
+
+
+def is_forgotten(escrow: Escrow | None, cleared: float) -> bool:
+    """Whether a restart at `cleared` has dropped the failure. One that leaves somebody in who should be out stays."""
+    return escrow is not None and escrow.since < cleared and not escrow.removal
