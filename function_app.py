@@ -4,7 +4,8 @@
 
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
     cycle                the orchestrator; advance, run_step are its activities
-    start_job, get_job, provision_on_demand     the HTTP resources of Microsoft Graph's synchronization API
+    start_job, pause_job, restart_job, get_job, provision_on_demand
+                         the HTTP resources of Microsoft Graph's synchronization API
     health               whether the app answers
 
 The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
@@ -20,10 +21,10 @@ import azure.durable_functions as df  # type: ignore[import-untyped]
 import azure.functions as func
 
 from provisioning.api.answers import Call, Refusal, Reply, not_found
-from provisioning.api.jobs import job_resource
+from provisioning.api.jobs import job_resource, reset_criteria
 from provisioning.api.on_demand import asked_object, on_demand_answer
 from provisioning.config import Settings
-from provisioning.engine import orchestration
+from provisioning.engine import control, orchestration
 from provisioning.engine.engine import Engine
 from provisioning.engine.on_demand import provision_on_demand as provision
 from provisioning.errors import ConfigError, LeaseLost, ObjectError, ProvisioningError, RowConflict, Throttled
@@ -171,10 +172,35 @@ async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient
         running = (await _job(req)).engine
         if await is_busy(running, client):
             raise already_running()
+        await control.start(running.context)
         try:
             await start_cycle(running, client)
         except (LeaseLost, RowConflict) as held:
             raise already_running() from held
+
+    return await _answered(req, answer)
+
+
+@app.function_name("pause_job")
+@app.route(f"{JOB}/pause", methods=["POST"])
+async def pause_job(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> None:
+        await control.pause((await _job(req)).engine.context)
+
+    return await _answered(req, answer)
+
+
+@app.function_name("restart_job")
+@app.route(f"{JOB}/restart", methods=["POST"])
+async def restart_job(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> None:
+        engine, scopes = (await _job(req)).engine, reset_criteria(req.get_body())
+        try:
+            state = await control.restart(engine.context, scopes)
+        except LeaseLost as held:
+            raise already_running() from held
+        if "ForceDeletes" in scopes and state.held is not None:
+            await engine.force_deletes(by="a caller of restart")
 
     return await _answered(req, answer)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, checking, expressions, running, schemas
+from provisioning.cli import answering, checking, controlling, expressions, running, schemas
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
 
@@ -127,6 +127,34 @@ def run(
     if approve is not None and reject is not None:
         raise ConfigError("--approve and --reject are given: one run can do one of them")
     _ended(running.run(_shell(context), approve, reject, as_json=json))
+
+
+@cli.command()
+def pause(context: typer.Context) -> None:
+    """Let the running cycle end, and begin no other one."""
+    _ended(controlling.pause(_shell(context)))
+
+
+@cli.command()
+def start(context: typer.Context) -> None:
+    """Go on where the job stopped: after a pause, or out of quarantine."""
+    _ended(controlling.start(_shell(context)))
+
+
+@cli.command()
+def restart(
+    context: typer.Context,
+    *,
+    scope: Annotated[
+        str,
+        typer.Option(
+            help="What to forget, with commas: Watermark, Escrows, QuarantineState (together the default), "
+            "ConnectorDataStore, Full, ForceDeletes."
+        ),
+    ] = "",
+) -> None:
+    """Begin anew with the next cycle: everybody is evaluated, and only what differs is written."""
+    _ended(controlling.restart(_shell(context), scope))
 
 
 @cli.command("on-demand")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from provisioning.engine.deciding import stage_members
+from provisioning.engine.keys import ends
 from provisioning.engine.plan import home_lane
 from provisioning.engine.progress import (
     CompareAssignments,
@@ -281,5 +282,10 @@ async def _sweep_edges(work: Work, group: str) -> None:
 
 
 async def _stage_unproven(work: Work, keys: Sequence[str]) -> None:
+    """Memberships that were not found, and their users: whoever left a group has lost what it gave, which no list of
+    changes will tell any more.
+    """
     staged = [Pending(key, "removals", withdrawn=True, unproven=True) for key in keys]
+    members = dict.fromkeys(user_key(ends(key)[1]) for key in keys)
+    staged += [Pending(member, home_lane(member), unproven=True) for member in members]
     work.tally.add_staged(await work.plan.stage(staged))

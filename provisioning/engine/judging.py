@@ -36,8 +36,8 @@ def after_cycle(state: JobState, progress: Progress, now: float, job: Job) -> Jo
 
 def _pruned(state: JobState, now: float) -> JobState:
     """Too much failed in an initial cycle: it was finished, its failures are dropped, and a person must start it."""
-    after_all = math.nextafter(now, math.inf)  # those of this very moment too
-    return replace(state, quarantine=None, escrows_pruned=True, escrows_cleared=after_all, paused=state.paused or now)
+    until = math.nextafter(now, math.inf)  # what failed at this very moment is dropped as well
+    return replace(state, quarantine=None, escrows_pruned=True, escrows_cleared=until, paused=state.paused or now)
 
 
 def record_of(progress: Progress, *, weigh_all: bool) -> Record:
