@@ -172,7 +172,7 @@ async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient
         running = (await _job(req)).engine
         if await is_busy(running, client):
             raise already_running()
-        await control.start(running.context)
+        await control.start(running)
         try:
             await start_cycle(running, client)
         except (LeaseLost, RowConflict) as held:
@@ -185,7 +185,7 @@ async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient
 @app.route(f"{JOB}/pause", methods=["POST"])
 async def pause_job(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> None:
-        await control.pause((await _job(req)).engine.context)
+        await control.pause((await _job(req)).engine)
 
     return await _answered(req, answer)
 
@@ -195,12 +195,7 @@ async def pause_job(req: func.HttpRequest) -> func.HttpResponse:
 async def restart_job(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> None:
         engine, scopes = (await _job(req)).engine, reset_criteria(req.get_body())
-        try:
-            state = await control.restart(engine.context, scopes)
-        except LeaseLost as held:
-            raise already_running() from held
-        if "ForceDeletes" in scopes and state.held is not None:
-            await engine.force_deletes(by="a caller of restart")
+        await control.restart(engine, scopes, by="a caller of restart")
 
     return await _answered(req, answer)
 

@@ -68,6 +68,8 @@ KNOWN = (
     "NESTED_GROUPS",
     "REFERENCE_CREATE_TABLES",
     "REFERENCE_CREATE_LIMIT",
+    "ESCROW_PAUSES",
+    "QUARANTINE_SCALE",
     "PROTECTED_ACCOUNTS",
     "ALLOWED_ACCOUNTS",
     "ALLOWED_GROUPS",
@@ -197,6 +199,8 @@ class Settings:
     departures: Departures
     default_access: DefaultAccess
     nested_groups: bool
+    pauses: tuple[float, ...]
+    quarantine_scale: float
     creatable: tuple[str, ...]
     create_limit: int
     protected_accounts: tuple[str, ...]
@@ -250,6 +254,8 @@ class Settings:
             ),
             nested_groups=choice("NESTED_GROUPS", values.get("NESTED_GROUPS", "ignore"), ("ignore", "expand"))
             == "expand",
+            pauses=_pauses(values.get("ESCROW_PAUSES", "")),
+            quarantine_scale=share("QUARANTINE_SCALE", values.get("QUARANTINE_SCALE", "100%")),
             creatable=names(values.get("REFERENCE_CREATE_TABLES", "")),
             create_limit=number(
                 "REFERENCE_CREATE_LIMIT",
@@ -264,7 +270,7 @@ class Settings:
             removal_shares=by_kind("REMOVAL_SHARE", values.get("REMOVAL_SHARE", ""), GUARDED, share),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
-            interval=interval(values.get("JOB_INTERVAL", "PT40M")),
+            interval=interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M")),
             job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
         )
 
@@ -410,6 +416,14 @@ def _allowed_accounts(values: Mapping[str, str]) -> tuple[str, ...]:
         if name.casefold() in protected:
             raise ConfigError(f"{name} is in PROTECTED_ACCOUNTS and in ALLOWED_ACCOUNTS: take it out of one of them")
     return allowed
+
+
+def _pauses(text: str) -> tuple[float, ...]:
+    """Since the first failure; none given: Entra's."""
+    pauses = tuple(interval("ESCROW_PAUSES", part.strip()) for part in text.split(",")) if text else ()
+    if list(pauses) != sorted(set(pauses)):
+        raise ConfigError(f"ESCROW_PAUSES is {text!r}: give the pauses since the first failure in rising order")
+    return pauses
 
 
 def _removal_limits(values: Mapping[str, str]) -> dict[str, int]:

@@ -158,11 +158,11 @@ def _is_cron_term(term: str, low: int, high: int, names: Iterable[str]) -> bool:
     return all(low <= number <= high for number in bounds) and ordered and step != 0
 
 
-def interval(text: str) -> float:
+def interval(name: str, text: str) -> float:
     """ISO 8601: P1D, PT40M, PT1H30M."""
     found = _DURATION.fullmatch(text.upper())
     days, hours, minutes, seconds = (int(group or 0) for group in found.groups()) if found else (0, 0, 0, 0)
     total = float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
     if SHORTEST_INTERVAL <= total <= LONGEST_INTERVAL:
         return total
-    raise ConfigError(f"JOB_INTERVAL is {text!r}: use a duration from PT1M to P7D, such as PT40M")
+    raise ConfigError(f"{name} is {text!r}: use a duration from PT1M to P7D, such as PT40M")

@@ -407,11 +407,32 @@ def test_a_plan_after_a_killed_run_writes_nothing(person):
     assert person.served.writes == 0
 
 
+def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
+    person.types("run")
+    assert person.types("pause").returncode == 0
+    assert person.gets("status")["status"] == "Paused"
+    paused = person.types("run")
+    assert (paused.returncode, "is paused" in paused.stderr) == (1, True)
+    assert person.types("start").returncode == 0
+    assert person.gets("status")["status"] == "Active"
+    person.served.forget_counts()
+    assert person.types("restart", "--scope", "Full").returncode == 0
+    assert person.types("run").returncode == 0
+    assert person.served.writes == 0
+    assert person.types("resync", SIOBHAN).returncode == 0
+    assert person.types("resync", "nobody@contoso.com").returncode == 1
+    wrong = person.types("restart", "--scope", "Everything")
+    assert (wrong.returncode, "resetScope" in wrong.stderr) == (1, True)
+    assert person.types("delete").returncode == 1
+    assert person.types("delete", "--yes").returncode == 0
+    assert person.gets("status")["managed"] == {}
+
+
 def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
-    assert len(commands) == 9
+    assert len(commands) == 14
     assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []
 
 

@@ -141,6 +141,9 @@ def test_each_form_of_the_state_is_taken(text, state):
     [
         ("SCOPE", "everyone", "SCOPE is 'everyone': use assigned or all"),
         ("HARD_DELETE", "purge", "HARD_DELETE is 'purge': use disable or delete or leave"),
+        ("ESCROW_PAUSES", "P1D,PT6H", "in rising order"),
+        ("ESCROW_PAUSES", "often", "ESCROW_PAUSES is 'often': use a duration"),
+        ("QUARANTINE_SCALE", "tiny", "QUARANTINE_SCALE is 'tiny'"),
         ("ON_FILTERED", "lock", "ON_FILTERED is 'lock': use disable or delete or leave"),
         ("GROUPS_OUT_OF_SCOPE", "disable", "GROUPS_OUT_OF_SCOPE is 'disable': use leave or deactivate or delete"),
         ("SKIP_OUT_OF_SCOPE_DELETIONS", "yes", "SKIP_OUT_OF_SCOPE_DELETIONS is 'yes': use true or false or 1 or 0"),

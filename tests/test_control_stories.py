@@ -210,7 +210,7 @@ def test_force_deletes_is_in_the_quarantine_stories_and_without_held_removals_do
     restart(settled, "ForceDeletes")
     assert tick(settled)
     assert settled.writes() == {}
-    assert job(settled).approval is None
+    assert job(settled).ruling is None
 
 
 def test_a_dry_run_shows_what_a_restart_would_do_and_leaves_the_order_to_the_next_cycle(settled):
@@ -441,3 +441,16 @@ def test_a_leaver_of_the_day_of_a_watermark_restart_is_disabled(settled):
     restart(settled, "")
     assert tick(settled)
     assert state(settled, "ada") == DISABLED
+
+
+def test_whoever_is_matched_again_is_not_written_for_a_manager_who_is_there_already(tmp_path):
+    with small_world(tmp_path, users=60, groups=5) as world:
+        world.cycle()
+        world.run(control.restart(world.engine(), parse_scopes("Full"), by="a person"))
+        world.forget_counts()
+        again = world.cycle().cycle
+        written = [each for each in world.journal() if each["cycleId"] == again for each in each["modifiedProperties"]]
+        assert [each["displayName"] for each in written if each["displayName"] == "manager"] == []
+        world.forget_counts()
+        world.cycle()
+        assert world.writes() == {}

@@ -7,12 +7,13 @@ import json
 import pytest
 
 from provisioning.api.answers import Call, Refusal
-from provisioning.api.jobs import duration, job_resource
+from provisioning.api.jobs import duration, job_resource, reset_criteria
 from provisioning.api.on_demand import on_demand_answer
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Failure, Progress
 from provisioning.forms import interval
 from provisioning.model import Create, Decision, Fail, Skip, Written
+from provisioning.rules.quarantine import Quarantine, SynchronizationError
 from provisioning.rules.summary import Occurrence, Origin, summarize
 
 NOON = 1_790_000_000.0
@@ -55,7 +56,7 @@ def status_of(*cycles, progress=None, **state):
 
 @pytest.mark.parametrize("text", ["PT1M", "PT40M", "PT1H", "PT1H30M", "P1D", "P1DT2H", "P7D", "PT1M30S", "P1DT1H1M1S"])
 def test_an_interval_is_shown_as_it_was_set(text):
-    assert duration(interval(text)) == text
+    assert duration(interval("JOB_INTERVAL", text)) == text
 
 
 def test_a_job_has_every_property_of_graphs_type_and_no_other():
@@ -141,3 +142,24 @@ def test_an_error_has_graphs_form_and_the_clients_own_id():
     assert (reply.status, error["code"], error["message"]) == (404, "Request_ResourceNotFound", "not here")
     assert error["innerError"]["client-request-id"] == reply.headers["client-request-id"] == "mine"
     assert error["innerError"]["request-id"] == reply.headers["request-id"]
+
+
+def test_a_job_in_quarantine_or_paused_says_so_in_microsofts_words():
+    error = SynchronizationError("ServiceNowCredentialsValidation", "refused")
+    quarantine = Quarantine("EncounteredQuarantineException", 10.0, 30.0, 10.0, 2, error)
+    status = job_resource("job", 2400.0, JobState(last_began=1.0, quarantine=quarantine), None, ())["status"]
+    assert status["code"] == "Quarantine"
+    assert status["quarantine"]["reason"] == "EncounteredQuarantineException"
+    assert status["quarantine"]["nextAttempt"] == "1970-01-01T00:00:30.0000000Z"
+    assert status["quarantine"]["error"]["code"] == "ServiceNowCredentialsValidation"
+    paused = job_resource("job", 2400.0, JobState(paused=5.0), None, ())
+    assert (paused["status"]["code"], paused["schedule"]["state"]) == ("Paused", "Paused")
+    assert job_resource("job", 2400.0, JobState(disabled=5.0), None, ())["schedule"]["state"] == "Disabled"
+
+
+def test_what_a_restart_resets_is_read_from_microsofts_criteria():
+    assert set(reset_criteria(b"")) == {"Escrows", "Watermark", "QuarantineState"}
+    assert reset_criteria(b'{"criteria": {"resetScope": "Watermark"}}') == ("Watermark",)
+    for body in (b"[]", b"{", b'{"criteria": 3}', b'{"criteria": {"resetScope": "All"}}'):
+        with pytest.raises(Refusal):
+            reset_criteria(body)

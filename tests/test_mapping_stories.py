@@ -230,6 +230,7 @@ def test_who_found_no_unique_value_gets_one_when_it_becomes_free(world):
     world.cycle()
     assert not world.instance.find("sys_user", employee_number="0")
     world.instance.delete("sys_user", taken[1])
+    world.pass_time(7 * 3600.0)  # the first of the pauses after a failure
     world.cycle()
     assert world.instance.find("sys_user", employee_number="0")[0]["user_name"] == "ada2"
 

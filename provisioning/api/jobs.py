@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from provisioning.api.answers import bad_request
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
+from provisioning.errors import ConfigError
+from provisioning.rules.quarantine import Quarantine
+from provisioning.rules.restart import ResetScope, parse_scopes
 
 TEMPLATE = "ServiceNowOutDelta"
 NEVER = "0001-01-01T00:00:00Z"
@@ -34,16 +39,16 @@ def job_resource(
         "@odata.type": "#microsoft.graph.synchronizationJob",
         "id": job,
         "templateId": TEMPLATE,
-        "schedule": {"expiration": None, "interval": duration(interval), "state": "Active"},
+        "schedule": {"expiration": None, "interval": duration(interval), "state": _schedule(state)},
         "status": {
-            "code": "Active" if state.last_began else "NotRun",
+            "code": state.status,
             "countSuccessiveCompleteFailures": failures,
-            "escrowsPruned": False,
+            "escrowsPruned": state.escrows_pruned,
             "lastExecution": _execution(cycles[0], progress) if cycles else None,
             "lastSuccessfulExecution": _execution(latest, None) if latest else None,
             "lastSuccessfulExecutionWithExports": next((_execution(e, None) for e in done if _exported(e)), None),
             "progress": _running(progress),
-            "quarantine": None,
+            "quarantine": _quarantine(state.in_quarantine),
             "steadyStateFirstAchievedTime": _time(earliest["ended"]) if earliest else NEVER,
             "steadyStateLastAchievedTime": _time(latest["ended"]) if latest else NEVER,
             "synchronizedEntryCountByType": [
@@ -52,6 +57,39 @@ def job_resource(
             "troubleshootingUrl": None,
         },
         "synchronizationJobSettings": [],
+    }
+
+
+def reset_criteria(body: bytes) -> tuple[ResetScope, ...]:
+    """What {"criteria": {"resetScope": "Watermark, Escrows"}} asks for; an empty body asks for the default. Raises
+    `Refusal`.
+    """
+    try:
+        document = json.loads(body or b"{}")
+        return parse_scopes(document.get("criteria", {}).get("resetScope") or "")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise bad_request('The body must be {"criteria": {"resetScope": "..."}}, or empty.') from error
+    except ConfigError as error:
+        raise bad_request(str(error)) from error
+
+
+def _schedule(state: JobState) -> str:
+    return "Disabled" if state.disabled else "Paused" if state.paused else "Active"
+
+
+def _quarantine(quarantine: Quarantine | None) -> dict[str, Any] | None:
+    if quarantine is None:
+        return None
+    error = quarantine.error
+    return {
+        "currentBegan": _time(quarantine.current_began),
+        "error": {"code": error.code, "message": error.message, "tenantActionable": error.tenant_actionable}
+        if error is not None
+        else None,
+        "nextAttempt": _time(quarantine.next_attempt),
+        "reason": quarantine.reason,
+        "seriesBegan": _time(quarantine.series_began),
+        "seriesCount": quarantine.series_count,
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import to_builtins
 from rich.text import Text
 from rich.tree import Tree
 
@@ -204,6 +205,8 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "held": held_as_json(state.held),
         "due": await app.engine.is_due(),
         "waiting": waiting,
+        "status": state.status,
+        "quarantine": to_builtins(state.in_quarantine) if state.in_quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
     }
     if as_json:
@@ -224,6 +227,11 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
     if state.last_failure:
         shell.say(f"Failure     {state.last_failure}")
+    if state.paused or state.disabled:
+        shell.say("Paused      no cycle begins until `start`")
+    if state.in_quarantine is not None:
+        following = _when(state.in_quarantine.next_attempt)
+        shell.say(f"Quarantine  {state.in_quarantine.reason}, tried again by itself at {following}")
     if waiting["objects"]:
         people, records = waiting["forPeople"], sum(waiting["forRecords"].values())
         told = ", ".join(f"{number:,} for a record of {table}" for table, number in waiting["forRecords"].items())

@@ -157,6 +157,22 @@ def restart(
     _ended(controlling.restart(_shell(context), scope))
 
 
+@cli.command()
+def resync(context: typer.Context, user_or_group: Key) -> None:
+    """Let the next cycle evaluate one user, or one group with all its members, as if everything had changed."""
+    _ended(controlling.resync(_shell(context), user_or_group))
+
+
+@cli.command()
+def delete(
+    context: typer.Context,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without being asked again.")] = False,
+) -> None:
+    """Drop everything that is stored of the job. The accounts in ServiceNow stay as they are."""
+    _ended(controlling.delete(_shell(context), sure=yes))
+
+
 @cli.command("on-demand")
 def on_demand(context: typer.Context, user_or_group: Key, *, json: Json = False) -> None:
     """Provision one user or group now, and show what was found, decided and done."""

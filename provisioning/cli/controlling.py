@@ -1,34 +1,65 @@
-"""`pause`, `start` and `restart`: what a person says to the job. Changes its state only."""
+"""`pause`, `start`, `restart`, `resync` and `delete`: what a person orders the job to do. Changes its state only."""
 
 from __future__ import annotations
 
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import control
+from provisioning.errors import ConfigError, ObjectError
+from provisioning.model import ObjectType
+from provisioning.rules.restart import parse_scopes
 
 
 async def pause(shell: Shell) -> Exit:
     async with opened(shell) as app:
-        await control.pause(app.engine.context)
+        await control.pause(app.engine)
     shell.say("The job is paused: a running cycle comes to its end, and no other one begins until `start`")
     return Exit.OK
 
 
 async def start(shell: Shell) -> Exit:
     async with opened(shell) as app:
-        await control.start(app.engine.context)
+        await control.start(app.engine)
     shell.say("The job is started: the next cycle begins when it is due, or with `run`")
     return Exit.OK
 
 
 async def restart(shell: Shell, scope: str) -> Exit:
-    """Raises `ConfigError` for a scope that is not known, `LeaseLost` while a cycle is being driven."""
-    scopes = control.reset_scopes(scope)
+    """Raises `ConfigError` for a scope that is not known."""
+    scopes = parse_scopes(scope)
     async with opened(shell) as app:
-        state = await control.restart(app.engine.context, scopes)
-        if "ForceDeletes" in scopes and state.held is None:
-            shell.note("ForceDeletes: no removals are held")
-        elif "ForceDeletes" in scopes:
-            await app.engine.force_deletes(by=shell.who)
-    shell.say(f"The next cycle begins anew ({', '.join(sorted(scopes))})")
+        held = (await app.engine.context.rows.state())[0].held
+        await control.restart(app.engine, scopes, by=shell.who)
+    if "ForceDeletes" in scopes and held is None:
+        shell.note("ForceDeletes: no removals are held")
+    shell.say(f"The next cycle begins anew ({', '.join(scopes)})")
+    return Exit.OK
+
+
+async def resync(shell: Shell, user_or_group: str) -> Exit:
+    """Raises `ObjectError` for somebody whom Entra does not know."""
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    async with opened(shell, only_reads=True) as app:
+        for kind in kinds:
+            if (found := await app.source.find(kind, user_or_group)) is not None:
+                await control.resync(app.engine, kind, found.id)
+                shell.say(f"The next cycle evaluates {kind} {found.id} as if everything about it had changed")
+                return Exit.OK
+    raise ObjectError(
+        "NotFound",
+        f"no user or group in Microsoft Entra ID answers to {user_or_group!r}",
+        "give an object id, a user principal name, or the exact display name of a group",
+    )
+
+
+async def delete(shell: Shell, *, sure: bool) -> Exit:
+    """Raises `ConfigError` unless the person is `sure`, `LeaseLost` while a cycle runs."""
+    if not sure:
+        raise ConfigError(
+            "delete drops everything that is stored of the job: links, watermarks, held removals. The accounts stay, "
+            "and another first cycle would match them again. If that is meant, repeat it with --yes"
+        )
+    async with opened(shell) as app:
+        await control.delete(app.engine)
+    shell.say("What was stored of the job is gone; ServiceNow was not touched")
     return Exit.OK

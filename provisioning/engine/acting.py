@@ -47,6 +47,7 @@ from provisioning.rules.review import is_cleared
 
 MEMBERSHIPS = "sys_user_grmember"
 ACCOUNT = ("active", "locked_out")
+HOLDS_ALL = "the record already holds every mapped value"
 
 
 async def act_range(work: Work, step: Act) -> Act | None:
@@ -160,7 +161,8 @@ async def _resolve_awaited(
             skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
             parked.append(Settled(row, replace(complete, action=skip)))
         elif isinstance(complete.action, Update) and not complete.action.fields and not complete.creates:
-            skip = Skip("RedundantExport", "only a reference is open, and it cannot be written yet")
+            text = "only a reference is open, and it cannot be written yet" if complete.missing else HOLDS_ALL
+            skip = Skip("RedundantExport", text)
             parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag))
         else:
             ready.append(Ready(row, complete, link_now, etag))
@@ -170,6 +172,8 @@ async def _resolve_awaited(
 
 def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[Missing]) -> Decision:
     action = decision.action
+    if isinstance(action, Update):
+        fields = {column: value for column, value in fields.items() if action.before.get(column) != value}
     if isinstance(action, Create | Update) and fields:
         action = replace(action, fields={**action.fields, **fields})
     return replace(decision, action=action, missing=(*decision.missing, *missing), awaits={})

@@ -323,7 +323,9 @@ def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what
         return _with(decision, Skip("RedundantExport", "the record already holds every mapped value"), match)
     if "Update" not in mapping.flow_types:
         return _with(decision, Skip("NotPermitted", "the Update action is switched off"), match)
-    before = {name: record.get(name, "") for name in changed}
+    # What is awaited may turn out to be there already.
+    open_ = (*decision.awaits, *(each.attribute for each in decision.creates))
+    before = {name: record.get(name, "") for name in (*changed, *open_)}
     if mapping.type == "user" and changed.get(ACTIVE) == "false":
         return _with(decision, Disable(record["sys_id"], changed, before), match)
     return _with(decision, Update(record["sys_id"], changed, before), match)

@@ -37,6 +37,12 @@ _CODES = (
         "Entra administrator",
     ),
     ErrorCode(
+        "InvalidLookupReference",
+        "a reference names a record that ServiceNow does not have, or has several times, and the mapping fails then",
+        "create the record or make its name unique; or let the mapping's reference policy omit it",
+        "ServiceNow administrator",
+    ),
+    ErrorCode(
         "EntryConflict",
         "every value that the mapping offers for a unique column is taken",
         "add another rule to SelectUniqueValue, or free one of the values",
