@@ -224,6 +224,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
             ),
         ),
         pace=Pace(slots=settings.slots, interval=settings.interval),
+        log_retention=settings.log_retention_days * 86400.0,
     )
 
 

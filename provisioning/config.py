@@ -54,6 +54,7 @@ KNOWN = (
     "PROVISIONING_SCHEDULE",
     "JOB_INTERVAL",
     "JOB_ID",
+    "LOG_RETENTION_DAYS",
 )
 SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
@@ -84,6 +85,7 @@ ENTERPRISE_APPLICATION = (
     "the Object ID under Enterprise applications, your ServiceNow application, Properties in the Entra admin center"
 )
 MOST_SLOTS = 64
+MOST_DAYS = 3650
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
@@ -176,6 +178,7 @@ class Settings:
     schedule: str
     interval: float
     job_id: str
+    log_retention_days: int
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -227,6 +230,9 @@ class Settings:
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=interval(values.get("JOB_INTERVAL", "PT40M")),
             job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
+            log_retention_days=number(
+                "LOG_RETENTION_DAYS", values.get("LOG_RETENTION_DAYS", "30"), MOST_DAYS, "how long the logs are kept"
+            ),
         )
 
     @property

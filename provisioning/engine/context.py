@@ -38,6 +38,7 @@ KEEP_PRINCIPAL = 600.0
 class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
+    `log_retention` is in seconds.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Job:
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
     pace: Pace = field(default_factory=Pace)
+    log_retention: float = 30 * 86400.0
 
     @cached_property
     def configuration(self) -> str:
