@@ -330,6 +330,7 @@ async def _prune_log(context: Context) -> None:
     """A bounded piece of what is older than the log is kept; the next cycle goes on."""
     began, box = context.now(), context.time_box / 2
     before = began - context.job.log_retention
+    await context.rows.forget_cycles(before)
     removed = await context.journal.prune(before, limit=PRUNED, until=lambda: context.now() - began > box)
     if removed:
         logger.info("log pruned", extra={"job": context.job.id, "entries": removed})

@@ -78,6 +78,7 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     for item in settled:
         failed = isinstance(item.outcome, Refused | Unsettled)
         work.tally.count(f"{kind_of(item.decision)}.{tense(item.decision.action, failed=failed)}")
+        work.tally.count("waiting", int(not failed and bool(item.decision.missing or item.decision.recheck)))
     work.tally.done += len(settled)
 
 
