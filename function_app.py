@@ -158,8 +158,8 @@ async def get_job(req: func.HttpRequest) -> func.HttpResponse:
         found = (await _job(req)).engine.context
         state, _ = await found.rows.state()
         progress = await found.rows.progress()
-        cycles = await found.rows.cycles()
-        return job_resource(found.job.id, found.job.pace.interval, state, progress[0] if progress else None, cycles)
+        history = await found.rows.history()
+        return job_resource(found.job.id, found.job.pace.interval, state, progress[0] if progress else None, history)
 
     return await _answered(req, answer)
 

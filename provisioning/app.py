@@ -246,6 +246,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         thresholds=Thresholds().scaled(settings.quarantine_scale),
         application=settings.service_principal_id,
         pace=Pace(slots=settings.slots, interval=settings.interval),
+        log_retention=settings.log_retention_days * 86400.0,
     )
 
 

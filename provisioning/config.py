@@ -80,6 +80,7 @@ KNOWN = (
     "PROVISIONING_SCHEDULE",
     "JOB_INTERVAL",
     "JOB_ID",
+    "LOG_RETENTION_DAYS",
 )
 SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
@@ -113,6 +114,7 @@ ENTERPRISE_APPLICATION = (
 MOST_SLOTS = 64
 GUARDED = ("users", "groups", "memberships", "wipes")
 """What the removal guard counts, and a setting can name."""
+MOST_DAYS = 3650
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
@@ -212,6 +214,7 @@ class Settings:
     schedule: str
     interval: float
     job_id: str
+    log_retention_days: int
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -272,6 +275,9 @@ class Settings:
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M")),
             job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
+            log_retention_days=number(
+                "LOG_RETENTION_DAYS", values.get("LOG_RETENTION_DAYS", "30"), MOST_DAYS, "how long the logs are kept"
+            ),
         )
 
     @property

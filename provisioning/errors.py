@@ -3,6 +3,7 @@
     ProvisioningError
     ├── ConfigError             a person must change the configuration   -> nothing starts
     │   └── ExpressionError       an expression; prints it with a caret  -> evaluated: this object only
+    ├── QueryError              a filter or option of a request is wrong -> this request only
     ├── ObjectError             this object only                         -> journal, escrow, go on
     ├── Unavailable             the other side is unwell                 -> stop here, keep the cursor, come back
     │   ├── Throttled             it said when to come back
@@ -59,6 +60,16 @@ class ExpressionError(ConfigError):
         shown = "".join(each if each.isprintable() else " " for each in shown)
         carets = " " * (len(before) + column - left) + "^" * width
         return f"{self.message}{where}\n    {before}{shown}{after}\n    {carets}"
+
+
+class QueryError(ProvisioningError):
+    """A query of logs or links cannot be understood. `position` is the place in the text, counted from 0, if there is
+    one.
+    """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message if position is None else f"{message}, at character {position + 1}")
+        self.position = position
 
 
 class ObjectError(ProvisioningError):

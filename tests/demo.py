@@ -121,7 +121,7 @@ def explained(environ: dict[str, str]) -> list[str]:
     async def read() -> list[str]:
         found: dict[str, str] = {}
         async with SqliteStore(environ["STATE"].removeprefix("sqlite:")) as store:
-            async for entry in Journal(store, Settings.load(environ).job_id).newest(time.time(), limit=1000):
+            async for entry in Journal(store, Settings.load(environ).job_id).newest(limit=1000):
                 found.setdefault(entry["sourceIdentity"]["displayName"], sentence(entry))
         return [found[name] for name in ("Ada Lovelace", "Zoë Gonçalves-Novák", LEAVER)]
 

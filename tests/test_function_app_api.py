@@ -9,6 +9,7 @@ import pytest
 from provisioning.api.answers import Call, Refusal
 from provisioning.api.jobs import duration, job_resource, reset_criteria
 from provisioning.api.on_demand import on_demand_answer
+from provisioning.engine.executions import History, add_execution, execution_of
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Failure, Progress
 from provisioning.forms import interval
@@ -37,21 +38,18 @@ ON_DEMAND = {
 }
 
 
-def cycle(name: str, *, failure: str = "", **counts: int):
-    return {
-        "cycle": name,
-        "kind": "incremental",
-        "began": NOON,
-        "ended": NOON + 12.5,
-        "counts": {key.replace("__", ".").replace("_", " "): number for key, number in counts.items()},
-        "held": None,
-        "failure": failure,
-    }
+def cycle(name: str, *, failed: Failure | None = None, kind: str = "incremental", **counts: int) -> Progress:
+    counted = {key.replace("__", ".").replace("_", " "): number for key, number in counts.items()}
+    return Progress(cycle=name, kind=kind, began=NOON, counts=counted, halted=failed, finished=failed is None)
 
 
 def status_of(*cycles, progress=None, **state):
+    """After these cycles, the oldest first."""
+    history = History()
+    for number, each in enumerate(cycles):
+        history = add_execution(history, execution_of(each, NOON + 12.5 + number), str(number))
     known = JobState(last_began=NOON, **state)
-    return job_resource("job", 2400.0, known, progress, cycles)["status"]
+    return job_resource("job", 2400.0, known, progress, history)["status"]
 
 
 @pytest.mark.parametrize("text", ["PT1M", "PT40M", "PT1H", "PT1H30M", "P1D", "P1DT2H", "P7D", "PT1M30S", "P1DT1H1M1S"])
@@ -60,37 +58,59 @@ def test_an_interval_is_shown_as_it_was_set(text):
 
 
 def test_a_job_has_every_property_of_graphs_type_and_no_other():
-    resource = job_resource("job", 2400.0, JobState(last_began=NOON), None, [cycle("a")])
+    history = add_execution(History(), execution_of(cycle("a"), NOON), "a")
+    resource = job_resource("job", 2400.0, JobState(last_began=NOON), None, history)
     assert resource.keys() == JOB
     assert resource["status"].keys() == STATUS
     assert resource["status"]["lastExecution"].keys() == EXECUTION
 
 
 def test_an_execution_counts_what_was_read_planned_written_and_left_for_later():
-    read = {"read__users": 7, "read__groups": 2, "read__assignments": 5}
-    counted = cycle("a", **read, planned_users__created=4, users__created=3, users__failed=1)
+    read = {"read__users": 7, "read__groups": 2, "read__references": 5, "imported": 14, "entitled": 8, "in_scope": 6}
+    counted = cycle("a", **read, planned_users__created=4, users__created=3, users__failed=1, waiting=2)
     execution = status_of(counted)["lastExecution"]
-    assert (execution["countImported"], execution["countImportedDeltas"], execution["countEntitled"]) == (14, 9, 5)
-    assert (execution["countExports"], execution["countExported"], execution["countEscrowed"]) == (4, 3, 1)
+    assert (execution["countImported"], execution["countImportedDeltas"]) == (14, 9)
+    assert execution["countImportedReferenceDeltas"] == 5
+    assert (execution["countEntitled"], execution["countEntitledForProvisioning"]) == (8, 6)
+    assert (execution["countExports"], execution["countExported"]) == (4, 3)
+    assert (execution["countEscrowed"], execution["countEscrowedRaw"]) == (1, 3)
     assert execution["state"] == "EntryLevelErrors"
     assert execution["timeBegan"] == "2026-09-21T14:13:20.0000000Z"
     assert execution["timeEnded"] == "2026-09-21T14:13:32.5000000Z"
 
 
+REFUSED = Failure("InsufficientRights", "grant it", halts=True)
+
+
 def test_failures_since_the_last_success_are_counted_and_that_success_is_shown():
-    wrote = cycle("wrote", users__created=1)
-    status = status_of(cycle("c", failure="no"), cycle("b", failure="no"), cycle("idle"), wrote)
+    wrote, partly = cycle("wrote", users__created=1), cycle("partly", users__failed=1)
+    failures = (cycle("b", failed=REFUSED), cycle("c", failed=REFUSED))
+    status = status_of(cycle("x", failed=REFUSED), wrote, cycle("idle"), partly, *failures)
     assert status["countSuccessiveCompleteFailures"] == 2
     assert status["lastExecution"]["state"] == "Failed"
     assert status["lastSuccessfulExecution"]["activityIdentifier"] == "idle"
     assert status["lastSuccessfulExecutionWithExports"]["activityIdentifier"] == "wrote"
+    assert status["steadyStateFirstAchievedTime"] == "2026-09-21T14:13:33.5000000Z"
+    assert status["steadyStateLastAchievedTime"] == "2026-09-21T14:13:35.5000000Z"
+
+
+def test_the_end_of_a_cycle_that_is_recorded_twice_counts_once():
+    failed = execution_of(cycle("a", failed=REFUSED), NOON)
+    history = add_execution(add_execution(History(), failed, "a 3"), failed, "a 3")
+    assert history.failures == 1
+    assert add_execution(history, failed, "a 9").failures == 2
+
+
+def test_a_job_that_never_ran_has_no_execution_and_no_steady_state():
+    status = status_of()
+    assert (status["lastExecution"], status["lastSuccessfulExecution"]) == (None, None)
+    assert status["steadyStateFirstAchievedTime"] == "0001-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(("halts", "actionable"), [(True, True), (False, False)])
 def test_a_failure_says_whether_a_person_must_act(halts, actionable):
     halted = Failure("InsufficientRights", "grant it", halts=halts)
-    progress = Progress(cycle="a", kind="initial", began=NOON, halted=halted)
-    error = status_of(cycle("a", failure="grant it"), progress=progress)["lastExecution"]["error"]
+    error = status_of(cycle("a", failed=halted))["lastExecution"]["error"]
     assert error == {"code": "InsufficientRights", "message": "grant it", "tenantActionable": actionable}
 
 

@@ -147,7 +147,7 @@ class World:
         """The log entries, newest first."""
 
         async def read():
-            newest = self.engine().context.journal.newest(self.now(), limit=1000)
+            newest = self.engine().context.journal.newest(limit=1000)
             return [entry async for entry in newest]
 
         return self.run(read())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from provisioning.api.answers import bad_request
+from provisioning.engine.executions import EXPORTS, KINDS, Execution, History
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
 from provisioning.errors import ConfigError
@@ -16,12 +16,7 @@ from provisioning.rules.restart import ResetScope, parse_scopes
 
 TEMPLATE = "ServiceNowOutDelta"
 NEVER = "0001-01-01T00:00:00Z"
-KINDS = ("users", "groups", "memberships")
-EXPORTS = ("created", "updated", "disabled", "deleted")
 TYPES = {"user": "user to User", "group": "group to Group", "member": "member to GroupMember"}
-
-Cycle = Mapping[str, Any]
-"""A row of the job's cycles, as `JobRows.record_cycle` writes it."""
 
 
 def job_resource(
@@ -29,12 +24,9 @@ def job_resource(
     interval: float,
     state: JobState,
     progress: Progress | None,
-    cycles: Sequence[Cycle],
+    history: History,
 ) -> dict[str, Any]:
-    """`cycles` are the newest ones, newest first. `interval` is in seconds."""
-    done = [each for each in cycles if not each["failure"]]
-    failures = next((n for n, each in enumerate(cycles) if not each["failure"]), len(cycles))
-    latest, earliest = (done[0], done[-1]) if done else (None, None)
+    """`interval` is in seconds."""
     return {
         "@odata.type": "#microsoft.graph.synchronizationJob",
         "id": job,
@@ -42,15 +34,15 @@ def job_resource(
         "schedule": {"expiration": None, "interval": duration(interval), "state": _schedule(state)},
         "status": {
             "code": state.status,
-            "countSuccessiveCompleteFailures": failures,
+            "countSuccessiveCompleteFailures": history.failures,
             "escrowsPruned": state.escrows_pruned,
-            "lastExecution": _execution(cycles[0], progress) if cycles else None,
-            "lastSuccessfulExecution": _execution(latest, None) if latest else None,
-            "lastSuccessfulExecutionWithExports": next((_execution(e, None) for e in done if _exported(e)), None),
+            "lastExecution": _execution(history.last),
+            "lastSuccessfulExecution": _execution(history.last_successful),
+            "lastSuccessfulExecutionWithExports": _execution(history.last_with_exports),
             "progress": _running(progress),
             "quarantine": _quarantine(state.in_quarantine),
-            "steadyStateFirstAchievedTime": _time(earliest["ended"]) if earliest else NEVER,
-            "steadyStateLastAchievedTime": _time(latest["ended"]) if latest else NEVER,
+            "steadyStateFirstAchievedTime": _time(history.steady_first),
+            "steadyStateLastAchievedTime": _time(history.steady_last),
             "synchronizedEntryCountByType": [
                 {"key": TYPES.get(kind, kind), "value": number} for kind, number in sorted(state.managed.items())
             ],
@@ -102,41 +94,27 @@ def duration(seconds: float) -> str:
     return "P" + (f"{days}D" if days else "") + (f"T{time}" if time else "") if seconds else "PT0S"
 
 
-def _execution(cycle: Cycle, progress: Progress | None) -> dict[str, Any]:
-    counts: Mapping[str, int] = cycle["counts"]
-    failed = sum(counts.get(f"{kind}.failed", 0) for kind in KINDS)
-    read = {kind: counts.get(f"read.{kind}", 0) for kind in ("users", "groups", "assignments")}
-    return {
-        "activityIdentifier": cycle["cycle"],
-        "countEntitled": read["assignments"],
-        "countEntitledForProvisioning": read["assignments"],
-        "countEscrowed": failed,
-        "countEscrowedRaw": failed,
-        "countExported": _exported(cycle),
-        "countExports": sum(counts.get(f"planned {kind}.{name}", 0) for kind in KINDS for name in EXPORTS),
-        "countImported": sum(read.values()),
-        "countImportedDeltas": 0 if cycle["kind"] == "initial" else read["users"] + read["groups"],
-        "countImportedReferenceDeltas": 0,
-        "error": _error(cycle, progress),
-        "state": "Failed" if cycle["failure"] else "EntryLevelErrors" if failed else "Succeeded",
-        "timeBegan": _time(cycle["began"]),
-        "timeEnded": _time(cycle["ended"]),
-    }
-
-
-def _exported(cycle: Cycle) -> int:
-    return sum(cycle["counts"].get(f"{kind}.{name}", 0) for kind in KINDS for name in EXPORTS)
-
-
-def _error(cycle: Cycle, progress: Progress | None) -> dict[str, Any] | None:
-    """`tenantActionable` says whether a person of the customer must act; the engine halts for nothing else at once."""
-    if not cycle["failure"]:
+def _execution(execution: Execution | None) -> dict[str, Any] | None:
+    if execution is None:
         return None
-    halted = progress.halted if progress is not None and progress.cycle == cycle["cycle"] else None
+    error = execution.error
     return {
-        "code": halted.code if halted else "InternalError",
-        "message": cycle["failure"],
-        "tenantActionable": bool(halted and halted.halts),
+        "activityIdentifier": execution.cycle,
+        "countEntitled": execution.entitled,
+        "countEntitledForProvisioning": execution.in_scope,
+        "countEscrowed": execution.escrowed,
+        "countEscrowedRaw": execution.escrowed_raw,
+        "countExported": execution.exported,
+        "countExports": execution.exports,
+        "countImported": execution.imported,
+        "countImportedDeltas": execution.deltas,
+        "countImportedReferenceDeltas": execution.reference_deltas,
+        "error": {"code": error.code, "message": error.message, "tenantActionable": error.actionable}
+        if error
+        else None,
+        "state": execution.state,
+        "timeBegan": _time(execution.began),
+        "timeEnded": _time(execution.ended),
     }
 
 
@@ -158,5 +136,7 @@ def _running(progress: Progress | None) -> list[dict[str, Any]]:
 
 
 def _time(seconds: float) -> str:
-    """Graph's form: UTC with seven digits of a second."""
+    """Graph's form: UTC with seven digits of a second; 0 is never."""
+    if not seconds:
+        return NEVER
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

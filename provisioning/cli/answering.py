@@ -137,7 +137,7 @@ async def logs(app: App, shell: Shell, user: str | None, limit: int, *, as_json:
 async def _entries(app: App, user: str | None, limit: int) -> AsyncIterator[dict[str, Any]]:
     context = app.engine.context
     if user is None:
-        async for entry in context.journal.newest(context.now(), limit=limit):
+        async for entry in context.journal.newest(limit=limit):
             yield entry
         return
     key = await _object_key(app, user)
@@ -147,7 +147,7 @@ async def _entries(app: App, user: str | None, limit: int) -> AsyncIterator[dict
         return
     # Nobody of that name any more: the log still knows the name that the person had.
     left = limit
-    async for entry in context.journal.newest(context.now(), limit=ENTRIES_SEARCHED):
+    async for entry in context.journal.newest(limit=ENTRIES_SEARCHED):
         if left > 0 and entry["sourceIdentity"]["displayName"].casefold() == user.casefold():
             left -= 1
             yield entry

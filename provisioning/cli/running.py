@@ -19,6 +19,8 @@ from provisioning.config import Settings
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.progress import Progress
 from provisioning.errors import ConfigError, Unavailable
+from provisioning.rules.log_query import LogQuery
+from provisioning.rules.summary import timestamp
 
 FAILURES_SHOWN = 5
 FAILURES_KEPT = 1000
@@ -151,16 +153,15 @@ async def _failures(app: App, progress: Progress, counts: Counts) -> tuple[Faile
     if not wanted:
         return ()
     context = app.engine.context
-    hours = int((context.now() - progress.began) // 3600) + 2
-    async for entry in context.journal.newest(context.now(), hours=hours, limit=1_000_000):
+    began = timestamp(progress.began)
+    asked = (
+        f"activityDateTime ge {began} and cycleId eq '{progress.cycle}' and provisioningStatusInfo/status eq 'failure'"
+    )
+    async for entry in context.journal.entries(LogQuery.parse(filter_=asked, top=wanted)):
         error = entry["provisioningStatusInfo"]["errorInformation"]
-        if entry["cycleId"] != progress.cycle or entry["provisioningStatusInfo"]["status"] != "failure":
-            continue
         identity = entry["sourceIdentity"]
         name = identity["displayName"] or identity["id"]
         found.append(Failed(name, error["errorCode"], error["reason"], error["recommendedAction"]))
-        if len(found) >= wanted:
-            break
     return tuple(found)
 
 

@@ -25,6 +25,7 @@ from provisioning.engine.work import Work
 from provisioning.errors import CursorExpired
 from provisioning.model import (
     Assignment,
+    Change,
     DeltaPage,
     MembersChanged,
     ObjectType,
@@ -57,7 +58,8 @@ async def read_delta(work: Work, step: ReadDelta) -> StepResult:
     while True:
         page = await work.context.source.delta(step.type_, link)
         await _stage_page(work, page)
-        work.tally.count(f"read.{step.type_}s", len(page.changes))
+        work.tally.count(f"read.{step.type_}s", sum(not isinstance(each, MembersChanged) for each in page.changes))
+        work.tally.count("read.references", sum(_references(each) for each in page.changes))
         if page.delta_link is not None:
             return msgspec.structs.replace(work.tally.result(), watermarks={step.type_: page.delta_link})
         link = page.next_link
@@ -88,6 +90,17 @@ async def _stage_page(work: Work, page: DeltaPage) -> None:
             case _:
                 continue
     work.tally.add_staged(await work.plan.stage(staged))
+
+
+def _references(change: Change) -> int:
+    """How many references a change is about: members who came or went, a manager."""
+    match change:
+        case MembersChanged(added=added, removed=removed):
+            return len(added) + len(removed)
+        case Upserted(object=found):
+            return int("manager" in found.attributes)
+        case Removed():
+            return 0
 
 
 async def _is_nesting(work: Work, change: MembersChanged) -> bool:

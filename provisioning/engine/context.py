@@ -42,7 +42,7 @@ class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
     `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others. `application` is
-    the id of the enterprise application whose assignments the job provisions.
+    the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Job:
     thresholds: Thresholds = field(default_factory=Thresholds)
     application: str = ""
     pace: Pace = field(default_factory=Pace)
+    log_retention: float = 30 * 86400.0
 
     def limits_of(self, kind: str) -> Limits:
         return self.own_limits.get(kind, self.limits)

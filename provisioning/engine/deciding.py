@@ -63,6 +63,9 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
     mapping = work.context.job.schema.mapping(kind)
     seen = await observe(work.context, work.plan, [row.pending for row in rows], kind)
     decisions = [decide(each, mapping, work.context.job.policy) for each in seen]
+    work.tally.count("imported", len(decisions))
+    work.tally.count("entitled", sum(confers(decision.scope) for decision in decisions))
+    work.tally.count("in scope", sum(in_scope(decision.scope) for decision in decisions))
     if kind == "group":
         await _spread(work, [(r.pending, d, e.link) for r, d, e in zip(rows, decisions, seen, strict=True)])
     known = [Known(each.link, each.link_etag) for each in seen]

@@ -70,6 +70,8 @@ from provisioning.rules.summary import Origin
 logger = logging.getLogger(__name__)
 
 RULING_SECONDS = 24 * 3600.0
+PRUNED = 50_000
+"""Entries of the log that one cycle removes at most when they are too old."""
 
 
 @dataclass(frozen=True)
@@ -374,6 +376,8 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
             work.tally.add_row(row.pending)
         return work.tally.result()
     recount = await count_managed(work.context) if progress.disturbed else None
+    if not progress.dry_run:
+        await _prune_log(work.context)
 
     def finished(state: JobState) -> JobState:
         managed = state.managed if state.counted == progress.cycle else add_managed(state.managed, progress.counts)
@@ -398,6 +402,16 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
 
     await work.context.rows.change_state(finished)
     return work.tally.result()
+
+
+async def _prune_log(context: Context) -> None:
+    """A bounded piece of what is older than the log is kept; the next cycle goes on."""
+    began, box = context.now(), context.time_box / 2
+    before = began - context.job.log_retention
+    await context.rows.forget_cycles(before)
+    removed = await context.journal.prune(before, limit=PRUNED, until=lambda: context.now() - began > box)
+    if removed:
+        logger.info("log pruned", extra={"job": context.job.id, "entries": removed})
 
 
 def failure_of(error: ProvisioningError) -> Failure:

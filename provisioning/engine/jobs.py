@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from provisioning.engine.executions import History, add_execution, execution_of
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
@@ -184,7 +185,8 @@ class JobRows:
             await self._store.commit(CYCLE, f"{self.job}|{cycle}", operations)
 
     async def record_cycle(self, progress: Progress, ended: float) -> None:
-        """The cycle's record, newest first when the partition is read in order."""
+        """The cycle's record, newest first when the partition is read in order, and the history with it."""
+        execution = execution_of(progress, ended)
         key = f"{10**12 - int(progress.began * 10):013d}|{progress.cycle}"
         data = {
             "cycle": progress.cycle,
@@ -194,8 +196,27 @@ class JobRows:
             "counts": progress.counts,
             "held": progress.held,
             "failure": progress.halted.message if progress.halted else "",
+            "execution": msgspec.to_builtins(execution),
         }
         await self._store.commit(CYCLE, self.job, [Put(key, data)])
+        mark = f"{progress.cycle} {progress.round}"
+        while True:
+            history, etag = await self._load("history", History) or (History(), "")
+            try:
+                await self._save("history", add_execution(history, execution, mark), etag)
+            except RowConflict:
+                continue
+            return
+
+    async def history(self) -> History:
+        found = await self._load("history", History)
+        return found[0] if found else History()
+
+    async def forget_cycles(self, before: float, limit: int = 100) -> None:
+        """Removes records of cycles that began before a time, `limit` at most."""
+        rows = await self._store.scan(CYCLE, self.job, after=f"{10**12 - int(before * 10):013d}|", limit=limit)
+        if rows:
+            await self._store.commit(CYCLE, self.job, [Delete(row.key) for row in rows])
 
     async def cycles(self, limit: int = 20) -> list[dict[str, Any]]:
         return [dict(row.data) for row in await self._store.scan(CYCLE, self.job, limit=limit)]

@@ -104,6 +104,8 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     await work.plan.settle([item.row for item in settled])
     for item in settled:
         _count(work, item)
+        failed = isinstance(item.outcome, Refused | Unsettled)
+        work.tally.count("waiting", int(not failed and bool(item.decision.missing or item.decision.recheck)))
     work.tally.done += len(settled)
 
 
