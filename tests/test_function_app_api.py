@@ -167,14 +167,14 @@ def test_an_error_has_graphs_form_and_the_clients_own_id():
 def test_a_job_in_quarantine_or_paused_says_so_in_microsofts_words():
     error = SynchronizationError("ServiceNowCredentialsValidation", "refused")
     quarantine = Quarantine("EncounteredQuarantineException", 10.0, 30.0, 10.0, 2, error)
-    status = job_resource("job", 2400.0, JobState(last_began=1.0, quarantine=quarantine), None, ())["status"]
+    status = job_resource("job", 2400.0, JobState(last_began=1.0, quarantine=quarantine), None, History())["status"]
     assert status["code"] == "Quarantine"
     assert status["quarantine"]["reason"] == "EncounteredQuarantineException"
     assert status["quarantine"]["nextAttempt"] == "1970-01-01T00:00:30.0000000Z"
     assert status["quarantine"]["error"]["code"] == "ServiceNowCredentialsValidation"
-    paused = job_resource("job", 2400.0, JobState(paused=5.0), None, ())
+    paused = job_resource("job", 2400.0, JobState(paused=5.0), None, History())
     assert (paused["status"]["code"], paused["schedule"]["state"]) == ("Paused", "Paused")
-    assert job_resource("job", 2400.0, JobState(disabled=5.0), None, ())["schedule"]["state"] == "Disabled"
+    assert job_resource("job", 2400.0, JobState(disabled=5.0), None, History())["schedule"]["state"] == "Disabled"
 
 
 def test_what_a_restart_resets_is_read_from_microsofts_criteria():
