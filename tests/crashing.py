@@ -287,7 +287,7 @@ class Mortal(World):
         for _ in range(cycles):
             self.forget_counts()
             progress = self.cycle()
-            self.pass_time(self.pace.interval)
+            self.pass_time(max(self.pace.interval, self.retries.pauses[0] + 1.0))
             if progress.finished and not self.writes() and self.left() == ({"held": held} if held else {}):
                 return [*self.company.differences(), *self.miscounted()]
         halted = progress.halted.message if progress.halted else ""
