@@ -415,8 +415,12 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     assert (paused.returncode, "is paused" in paused.stderr) == (1, True)
     assert person.types("start").returncode == 0
     assert person.gets("status")["status"] == "Active"
-    person.served.forget_counts()
+    before = accounts(person.served)
     assert person.types("restart", "--scope", "Full").returncode == 0
+    again = person.gets("run")["counts"]
+    assert [again[kind]["created"] + again[kind]["disabled"] + again[kind]["deleted"] for kind in again] == [0, 0, 0]
+    assert accounts(person.served) == before  # what the instance refused is tried once more, and refused
+    person.served.forget_counts()
     assert person.types("run").returncode == 0
     assert person.served.writes == 0
     assert person.types("resync", SIOBHAN).returncode == 0

@@ -110,7 +110,8 @@ def test_where_roles_cannot_be_read_every_group_gets_its_members_one_batch_at_a_
 def test_two_jobs_take_turns_with_a_group(world):
     group_of(world, "Administrators", *staff(world))
     engine = world.engine()
-    other = replace(engine, context=replace(world.engine().context, job=replace(engine.context.job, id="other")))
+    job = replace(engine.context.job, id="other", application="another application")
+    other = replace(engine, context=replace(world.engine().context, job=job))
 
     async def both():
         return await asyncio.gather(run_cycle(engine), run_cycle(other))
