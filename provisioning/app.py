@@ -240,6 +240,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
                 settings.allowed_groups,
                 own_name=settings.login.username,
             ),
+            drift=settings.drift,
         ),
         own_limits=_limits(settings, schema),
         retries=RetryPolicy(pauses=settings.pauses) if settings.pauses else RetryPolicy(),
@@ -247,6 +248,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         application=settings.service_principal_id,
         pace=Pace(slots=settings.slots, interval=settings.interval),
         log_retention=settings.log_retention_days * 86400.0,
+        reconciles_every=settings.reconciles_every,
     )
 
 

@@ -29,6 +29,7 @@ from provisioning.forms import (
     schedule,
     share,
 )
+from provisioning.model import DriftPolicy
 from provisioning.rules.departures import Departures, GroupLeave, Leave
 
 Scope = Literal["assigned", "all"]
@@ -81,6 +82,8 @@ KNOWN = (
     "JOB_INTERVAL",
     "JOB_ID",
     "LOG_RETENTION_DAYS",
+    "DRIFT",
+    "RECONCILE_EVERY",
 )
 SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
@@ -184,8 +187,8 @@ State = SqliteState | TablesAccount | TablesConnection
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB. `strict` is
-    compatibility with the documented quirks of Entra's own engine. `removal_limits` and `removal_shares` are those of
-    the removal guard that are set, by what they count.
+    compatibility with the documented quirks of Entra's own engine. `reconciles_every` is in seconds, 0 for never.
+    `removal_limits` and `removal_shares` are those of the removal guard that are set, by what they count.
     """
 
     tenant_id: str
@@ -215,6 +218,8 @@ class Settings:
     interval: float
     job_id: str
     log_retention_days: int
+    drift: DriftPolicy
+    reconciles_every: float
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -278,12 +283,18 @@ class Settings:
             log_retention_days=number(
                 "LOG_RETENTION_DAYS", values.get("LOG_RETENTION_DAYS", "30"), MOST_DAYS, "how long the logs are kept"
             ),
+            drift=cast("DriftPolicy", choice("DRIFT", values.get("DRIFT", "report"), get_args(DriftPolicy))),
+            reconciles_every=_reconciles_every(values.get("RECONCILE_EVERY", "P7D")),
         )
 
     @property
     def instance_host(self) -> str:
         """The instance's name as people know it: host, and port where one is given."""
         return urlsplit(self.instance_url).netloc
+
+
+def _reconciles_every(text: str) -> float:
+    return 0.0 if text.casefold() == "never" else interval("RECONCILE_EVERY", text)
 
 
 def _present(environ: Mapping[str, str]) -> dict[str, str]:

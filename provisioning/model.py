@@ -13,6 +13,8 @@ from msgspec import Struct, field
 
 ObjectType = Literal["user", "group"]
 Lane = Literal["removals", "users", "groups", "memberships"]
+DriftPolicy = Literal["report", "enforce", "adopt"]
+"""What becomes of a value that others changed in ServiceNow."""
 
 # --- The source: Microsoft Entra ID ---------------------------------------------------------------
 
@@ -101,6 +103,13 @@ class ServicePrincipal(Struct, frozen=True):
 Record = Mapping[str, str]
 """A record as the Table API gives it: every value a string, references as sys_ids, `sys_id` included. A field that
 the integration user may not read is absent."""
+
+
+class ChangedPage(Struct, frozen=True):
+    """Records that were updated, and the position from which the next page is read; None at the end."""
+
+    rows: tuple[Record, ...]
+    next: str | None
 
 
 class Column(Struct, frozen=True):
@@ -215,8 +224,9 @@ class Link(Struct, frozen=True, omit_defaults=True):
     record is created (`intended`), so that a lost reply or a killed process leaves nothing that cannot be found again.
     `written` holds the values last sent, `altered` what the instance made of those that it did not store as sent
     (cut, refused as a choice, dropped by an ACL): both unchanged means that sending them again would change nothing.
-    `announce` is true from when the record is known until the object is settled the next time: who waits for it may
-    not have been called yet.
+    Columns that agreed already count as written. `drifted` holds what others made of columns afterwards, as far as it
+    was told and left. `announce` is true from when the record is known until the object is settled the next time: who
+    waits for it may not have been called yet.
     """
 
     type: ObjectType
@@ -233,6 +243,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     manager: str | None = None
     written: dict[str, str] = field(default_factory=dict)
     altered: dict[str, str] = field(default_factory=dict)
+    drifted: dict[str, str] = field(default_factory=dict)
     escrow: Escrow | None = None
 
     @property
@@ -244,7 +255,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
 class Edge(Struct, frozen=True, omit_defaults=True):
     """A membership in the source and its row in ServiceNow. `origin` says whether we made or found the row; without
     `sys_id` the membership waits for its user or its group. `protected` says that the log was told why it is left as
-    it is.
+    it is, `drifted` that it was told that others removed the row.
     """
 
     group: str
@@ -252,6 +263,7 @@ class Edge(Struct, frozen=True, omit_defaults=True):
     sys_id: str | None = None
     origin: Literal["created", "adopted"] | None = None
     protected: bool = False
+    drifted: bool = False
 
 
 # --- What is decided ------------------------------------------------------------------------------
@@ -331,6 +343,20 @@ class Missing(Struct, frozen=True):
     table: str | None = None
 
 
+class Drifted(Struct, frozen=True, omit_defaults=True):
+    """A column that others changed in ServiceNow after our last write: Entra's value and theirs, who last updated the
+    record and when (as ServiceNow tells it, in UTC), and whether it is `left` as it is.
+    """
+
+    column: str
+    ours: str
+    theirs: str
+    policy: DriftPolicy
+    by: str = ""
+    at: str = ""
+    left: bool = False
+
+
 class NewReference(Struct, frozen=True):
     """A record that is created for a reference of `attribute` to point to: one of `table`, found by `value` in
     `column` ("" for the display column).
@@ -349,7 +375,8 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     is added when they exist. `creates` are the records that references need, created before it is carried out. `grants`
     is the object's scope after the change, `manager` its manager's source id. `redacted` names the columns whose values
     may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
-    records that were not found. `told` means that the log has it already.
+    records that were not found. `told` means that the log has it already. `agreed` are values that the record was found
+    to hold already, `drifted` what others changed of it (None where that was not compared).
     """
 
     object: str
@@ -367,6 +394,8 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     redacted: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict)
     told: bool = False
+    agreed: dict[str, str] = field(default_factory=dict)
+    drifted: tuple[Drifted, ...] | None = None
 
 
 class Clearance(Struct, frozen=True, omit_defaults=True):
@@ -392,7 +421,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     `grants` maps a grant to True (given) or False (withdrawn). `attributes` is None when the source object has not
     been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a
     loss that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group.
-    `withdrawn` is a membership that ended. `escrow` is the failure for which the row is tried again. `hold` and
+    `reconciles` means that nothing else is known than that it is time to compare both sides, or that others changed the
+    record. `withdrawn` is a membership that ended. `escrow` is the failure for which the row is tried again. `hold` and
     `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970;
     `link_etag` is that of the link decided on.
     """
@@ -406,6 +436,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     refresh: bool = False
     unproven: bool = False
     expand: bool = False
+    reconciles: bool = False
     decision: Decision | None = None
     hold: Hold | None = None
     clearance: Clearance | None = None

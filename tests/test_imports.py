@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "provisioning.cli": {"app", "config", "engine", "rules", "schema", "expressions", "model", "rows", "errors"},
     "provisioning.api": {"engine", "rules", "schema", "model", "errors"},
     "provisioning.app": {"config", "engine", "adapters", "rules", "schema", "model", "rows", "errors"},
-    "provisioning.config": {"forms", "rules", "errors"},
+    "provisioning.config": {"forms", "rules", "model", "errors"},
     "provisioning.forms": {"errors"},
     "provisioning.engine": {"rules", "schema", "expressions", "model", "rows", "errors"},
     "provisioning.adapters": {"rules", "schema", "model", "rows", "errors"},

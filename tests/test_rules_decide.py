@@ -568,7 +568,8 @@ def test_what_was_carried_out_is_not_carried_out_again(observed, leaving):
     decision = decide(observed, USER, Policy())
     assume(isinstance(decision.action, Create | Update | Disable) and not decision.awaits)
     again = decide(carried_out(observed, decision, {}), USER, Policy())
-    assert (type(again.action), again.action.reason) == (Skip, "RedundantExport")
+    assert isinstance(again.action, Skip)
+    assert again.action.reason in {"RedundantExport", "TargetChanged"}  # others may have locked the account
 
 
 ALTERATIONS = st.dictionaries(
@@ -582,7 +583,8 @@ def test_whatever_the_instance_makes_of_the_values_they_are_not_sent_for_ever(ob
     decision = decide(observed, USER, Policy())
     assume(isinstance(decision.action, Create | Update) and not decision.awaits)
     again = decide(carried_out(observed, decision, alterations), USER, Policy())
-    assert (type(again.action), again.action.reason) == (Skip, "RedundantExport")
+    assert isinstance(again.action, Skip)
+    assert again.action.reason in {"RedundantExport", "TargetChanged"}
 
 
 # --- The account state, where it is mapped otherwise ----------------------------------------------

@@ -132,10 +132,10 @@ def test_a_short_page_is_not_the_end(world):
     assert Drained(world).ids == [number(n) for n in (2, 3, 5, 6)]
 
 
-def test_the_end_is_told_by_one_empty_page(world):
+def test_the_end_is_told_by_the_count_of_the_last_window(world):
     fill(world, numbers(1, 2))
     drained = Drained(world)
-    assert (drained.ids, len(drained.pages)) == (numbers(1, 2), 2)
+    assert (drained.ids, len(drained.pages)) == (numbers(1, 2), 1)
     assert drained.pages[-1].doubt == ""
 
 

@@ -57,6 +57,8 @@ class World:
     default_access: str = "auto"
     nested_groups: bool = False
     creatable: tuple[str, ...] = ()
+    drift: str = "report"
+    reconciles_every: float = 7 * 86400.0
     create_limit: int = 50
     protection: Protection = field(default_factory=Protection)
     schema: Schema = field(default_factory=default_schema)
@@ -114,6 +116,7 @@ class World:
                 self.create_limit,
                 replace(self.departures, hard_deleted=self.hard_delete),
                 self.protection,
+                self.drift,
             ),
             limits=self.limits,
             own_limits=self.own_limits,
@@ -121,6 +124,7 @@ class World:
             thresholds=self.thresholds,
             application=self.directory.service_principal_id,
             pace=self.pace,
+            reconciles_every=self.reconciles_every,
         )
         target = ServiceNowTarget(session)
         context = Context(job, store, source, target, now=self.now, time_box=self.time_box)

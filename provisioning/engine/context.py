@@ -42,7 +42,8 @@ class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
     `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others. `application` is
-    the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds.
+    the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds, and so is
+    `reconciles_every`, the time in which everything is compared with ServiceNow once (0: never).
     """
 
     id: str
@@ -58,6 +59,7 @@ class Job:
     application: str = ""
     pace: Pace = field(default_factory=Pace)
     log_retention: float = 30 * 86400.0
+    reconciles_every: float = 7 * 86400.0
 
     def limits_of(self, kind: str) -> Limits:
         return self.own_limits.get(kind, self.limits)

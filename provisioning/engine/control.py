@@ -111,3 +111,9 @@ def _passes(groups: Sequence[FilterGroup], source: SourceObject) -> bool:
 async def _stage(engine: Engine, pendings: Sequence[Pending]) -> None:
     now = engine.context.now()
     await engine.context.due.add([(now, pending) for pending in pendings])
+
+
+async def reconcile(engine: Engine) -> JobState:
+    """Lets the next cycle compare everything that is managed with both sides."""
+    now = engine.context.now()
+    return await engine.context.rows.change_state(lambda state: replace(state, compare_all=now))

@@ -1,6 +1,6 @@
 """The cycle as a pure state machine: `advance(progress, results, now)` says which steps come next.
 
-    reset -> tokens -> groups -> assignments -> compare -> users -> waiting -> sweep groups      collect
+    reset -> tokens -> groups -> assignments -> compare -> users -> waiting -> changes -> sweep groups      collect
     -> decide groups -> sweep people -> decide people -> decide memberships            observe and decide
     -> review -> act removals -> act users -> act groups -> act memberships     review and act
     -> finish
@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from provisioning.engine.keys import BINS, add_counts, ranges
 from provisioning.engine.progress import (
     Act,
+    Compare,
     CompareAssignments,
     Decide,
     Failure,
@@ -29,6 +30,7 @@ from provisioning.engine.progress import (
     Phase,
     Progress,
     ReadAssignments,
+    ReadChanges,
     ReadDelta,
     Reset,
     Review,
@@ -273,14 +275,23 @@ def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
             return (CompareAssignments(progress.generation, _generation(progress), refresh, progress.access),)
         case "waiting":
             return (StageWaiting(progress.discard),)
+        case "changes" if progress.kind == "incremental" and not progress.passes:
+            return _comparing(progress)
         case "sweep groups" | "sweep people" if progress.kind == "initial" and not progress.swept:
             return _sweeping(phase)
-        case "review":
-            return (Review(),)
-        case "finish":
-            return (Finish(),)
+        case "review" | "finish":
+            return (Review(),) if phase == "review" else (Finish(),)
         case _:
             return ()
+
+
+def _comparing(progress: Progress) -> tuple[Step, ...]:
+    """What others did in ServiceNow; once in a cycle."""
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    since, bins = progress.changes_since, progress.compares
+    steps: list[Step] = [ReadChanges(kind, since) for kind in kinds if since]
+    steps += [Compare(kind, *bins) for kind in kinds if bins is not None]
+    return tuple(steps)
 
 
 def _sweeping(phase: Phase) -> tuple[Step, ...]:

@@ -99,9 +99,11 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
     mapped = work.context.job.schema.group.writes_members
     policy = work.context.job.policy
+    drift = work.context.job.schema.group.members_drift or policy.drift
     only_enabled = policy.departures.memberships == "remove"
     decisions = [
-        decide_membership(each, mapped=mapped, only_enabled=only_enabled, protection=policy.protection) for each in seen
+        decide_membership(each, mapped=mapped, only_enabled=only_enabled, protection=policy.protection, drift=drift)
+        for each in seen
     ]
     at = work.context.now()
     pendings = [
@@ -150,6 +152,7 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
     default_access = await work.context.default_access()
     everyone = work.context.job.policy.everyone
     entering: list[Link] = []
+    compared = {link.id for pending, _, link in groups if pending.reconciles and link.linked}
     for pending, decision, link in groups:
         gave = everyone or any(entitles(grant, default_access=default_access) for grant in link.grants)
         returns = in_scope(decision.scope) and not link.enabled and bool(link.sys_id or link.grants)
@@ -166,9 +169,12 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
         users = tree.users if tree is not None else ()
         if work.context.nesting.enabled:
             await work.context.nesting.remember(link.id, tree.groups if tree is not None else ())
-            if link.grants:
-                await _withdraw_absent(work, link.id, users)
-        await stage_members(work, link.id, users, given=True)
+        if (work.context.nesting.enabled and link.grants) or link.id in compared:
+            await _withdraw_absent(work, link.id, users)
+        if link.id in compared:
+            await _compare_members(work, link.id, users)
+        else:
+            await stage_members(work, link.id, users, given=True)
 
 
 def _has_other_roles(work: Work, decision: Decision, link: Link) -> bool:
@@ -202,6 +208,21 @@ async def _withdraw_absent(work: Work, group: str, users: Sequence[str]) -> None
         staged += [Pending(membership_key(group, user), "removals", withdrawn=True, unproven=True) for user in absent]
         work.tally.add_staged(await work.plan.stage(staged))
         after = edges[-1].member
+
+
+async def _compare_members(work: Work, group: str, users: Sequence[str]) -> None:
+    """Stages the memberships for a comparison, and the users of whom we did not know that the group gives them
+    access.
+    """
+    grant = f"group:{group}"
+    links = await work.context.links.load([("user", user) for user in users]) if users else {}
+    changes = [
+        Pending(user_key(user), "users", grants={grant: True}, refresh=True)
+        for user in users
+        if grant not in links["user", user].link.grants
+    ]
+    changes += [Pending(membership_key(group, user), "memberships", reconciles=True) for user in users]
+    work.tally.add_staged(await work.plan.stage(changes))
 
 
 async def stage_members(work: Work, group: str, users: Sequence[str], *, given: bool) -> None:

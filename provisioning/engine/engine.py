@@ -27,10 +27,12 @@ from provisioning.engine.cycle import advance, begin, end
 from provisioning.engine.deciding import decide_range
 from provisioning.engine.jobs import JobState, Ruling
 from provisioning.engine.judging import RESTARTED, after_cycle
+from provisioning.engine.keys import BINS
 from provisioning.engine.managed import add_managed, count_managed
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
     Act,
+    Compare,
     CompareAssignments,
     Decide,
     Failure,
@@ -38,6 +40,7 @@ from provisioning.engine.progress import (
     OpenTokens,
     Progress,
     ReadAssignments,
+    ReadChanges,
     ReadDelta,
     Reset,
     Review,
@@ -47,6 +50,7 @@ from provisioning.engine.progress import (
     Sweep,
     Turn,
 )
+from provisioning.engine.reconciling import bins_of, compare_bins, read_changes
 from provisioning.engine.registry import Registered, Registry
 from provisioning.engine.resetting import reset
 from provisioning.engine.reviewing import review_cycle
@@ -64,6 +68,7 @@ from provisioning.errors import (
     Unauthorized,
     Unavailable,
 )
+from provisioning.rules.reconciliation import Reconciliation, compared, due, evaluated_anew
 from provisioning.rules.restart import drops_links
 from provisioning.rules.summary import Origin
 
@@ -154,11 +159,18 @@ class Engine:
             # What the cycle before it had counted is lost with it.
             progress = replace(progress, restart=order.id, reset=order.scopes, disturbed=True)
         schema = self.context.job.schema_version
+        if progress.kind == "incremental":
+            progress = replace(progress, changes_since=state.changes_since, compares=self._compared(state, now))
         access = state.access if progress.kind == "incremental" else ""
         progress = replace(progress, driver=driver, configuration=configuration, schema=schema, access=access)
         await rows.save_progress(progress, found[1] if found else "")
         logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
         return progress
+
+    def _compared(self, state: JobState, now: float) -> tuple[str, str] | None:
+        """The bins that this cycle compares with both sides."""
+        every = self.context.job.reconciles_every
+        return bins_of(0, len(BINS)) if state.compare_all else bins_of(*due(state.reconciliation, now, every))
 
     def _refuse_if_stopped(self, state: JobState, last: Progress | None) -> None:
         """Whoever waits for a person's word begins nothing; a cycle that runs already completes."""
@@ -355,8 +367,8 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             return await compare_assignments(work, step)
         case StageWaiting():
             return await stage_waiting(work, step)
-        case Sweep():
-            return await sweep(work, step)
+        case ReadChanges() | Compare() | Sweep():
+            return await _look_again(work, step)
         case Decide() | Act():
             more = await decide_range(work, step) if isinstance(step, Decide) else await act_range(work, step)
             return replace(work.tally.result(), follow_up=more)
@@ -364,6 +376,17 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             return await review_cycle(work, progress.counts)
         case Finish():
             return await _finish(work, progress)
+
+
+async def _look_again(work: Work, step: ReadChanges | Compare | Sweep) -> StepResult:
+    """The steps that stage what is managed already."""
+    match step:
+        case ReadChanges():
+            return await read_changes(work, step)
+        case Compare():
+            return await compare_bins(work, step)
+        case Sweep():
+            return await sweep(work, step)
 
 
 async def _finish(work: Work, progress: Progress) -> StepResult:
@@ -397,11 +420,22 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
             counted=progress.cycle,
             ruling=ruling,
             unclear_since=0.0 if cleared else state.unclear_since,
+            changes_since=state.changes_since if progress.counts.get("changes unread") else progress.began,
+            reconciliation=_reconciled(state, progress),
+            compare_all=0.0 if state.compare_all <= progress.began else state.compare_all,
             restart=None if done else state.restart,
         )
 
     await work.context.rows.change_state(finished)
     return work.tally.result()
+
+
+def _reconciled(state: JobState, progress: Progress) -> Reconciliation:
+    if progress.kind == "initial":
+        return evaluated_anew(state.reconciliation, progress.began)
+    if progress.compares is None:
+        return state.reconciliation
+    return compared(state.reconciliation, BINS.index(progress.compares[1]) + 1, progress.began)
 
 
 async def _prune_log(context: Context) -> None:

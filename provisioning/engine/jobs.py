@@ -16,6 +16,7 @@ from provisioning.errors import LeaseLost, RowConflict
 from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Put, Replace
 from provisioning.rules.quarantine import Quarantine, Status
+from provisioning.rules.reconciliation import Reconciliation
 from provisioning.rules.restart import ResetScope
 
 T = TypeVar("T", bound=Struct)
@@ -69,7 +70,9 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     `paused`, `disabled` and `escrows_cleared` are seconds since 1970 as well, 0 for never: since when no cycle begins
     by a person's word or after too long a quarantine, and up to when failures are forgotten. `restart` is what a
     person asked for and no cycle has finished with yet; `judged` names the last cycle and round that was weighed for a
-    quarantine. `eager` lets the next cycle try all that has failed, whatever its time.
+    quarantine. `eager` lets the next cycle try all that has failed, whatever its time. What others change in ServiceNow
+    is read from `changes_since` on; `reconciliation` is how far everything was compared, and `compare_all` (seconds
+    since 1970) when a person asked to compare all of it.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -95,6 +98,9 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     eager: bool = False
     restart: Restart | None = None
     judged: str = ""
+    changes_since: float = 0.0
+    reconciliation: Reconciliation = Reconciliation()
+    compare_all: float = 0.0
 
     @property
     def in_quarantine(self) -> Quarantine | None:

@@ -67,6 +67,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             account=accounts.get(both[pair][1]) if pair in both else None,
             rights=rights,
             returns=group_key(pair[0]) in returning,
+            reconciling=pending.reconciles,
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]

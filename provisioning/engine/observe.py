@@ -22,6 +22,7 @@ from provisioning.model import Assignment, ObjectType, Pending, Record, SourceOb
 from provisioning.rules.assessment import Assessment, assess, assess_gone
 from provisioning.rules.attributes import Facts
 from provisioning.rules.decide import Seen
+from provisioning.rules.drift import UPDATED_BY, UPDATED_ON
 from provisioning.rules.mapping import Columns, Desired, Key
 from provisioning.rules.matching import choose_match, resembling
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, Rights
@@ -280,7 +281,8 @@ async def _read_records(context: Context, drafts: Sequence[Draft], mapping: Obje
     state = [name for name in needed if name in columns]
     preferred = [name for name, _ in mapping.preferred]
     mapped = [name for name in mapping.columns if name in columns]
-    fields = ["sys_id", *dict.fromkeys([*mapped, *state, *preferred])]
+    updated = [name for name in (UPDATED_BY, UPDATED_ON) if name in columns]
+    fields = ["sys_id", *dict.fromkeys([*mapped, *state, *preferred, *updated])]
     linked = {d.known.link.sys_id: d for d in drafts if d.known.link.sys_id and not d.settled}
     if linked:
         records = await context.target.read(mapping.table, list(linked), fields)
@@ -418,4 +420,5 @@ def _seen(context: Context, draft: Draft, kind: ObjectType, rights: Rights) -> S
         chosen=draft.chosen,
         recheck=draft.recheck,
         rights=rights,
+        reconciling=draft.pending.reconciles,
     )

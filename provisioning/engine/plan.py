@@ -52,6 +52,7 @@ def merge(old: Pending, new: Pending) -> Pending:
         refresh=old.refresh or new.refresh,
         unproven=_is_unproven(old, new),
         expand=old.expand or new.expand,
+        reconciles=old.reconciles and new.reconciles,
         hold=new.hold or old.hold,
         clearance=new.clearance or old.clearance,
         decision=None,

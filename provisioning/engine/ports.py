@@ -9,6 +9,7 @@ from typing import Protocol
 from provisioning.model import (
     Assignment,
     AssignmentPage,
+    ChangedPage,
     Column,
     DeltaPage,
     Member,
@@ -92,6 +93,12 @@ class Target(Protocol):
 
     async def read(self, table: str, sys_ids: Collection[str], fields: Collection[str]) -> Mapping[str, Record]:
         """Records by sys_id; those that do not exist are absent."""
+
+    async def changed_since(self, table: str, since: float, fields: Collection[str], after: str) -> ChangedPage:
+        """A page of the records that others than ourselves updated at or after a time (seconds since 1970), from the
+        position `after` on; a record may come that was updated a little earlier. Raises `Unauthorized` when the
+        instance does not tell when records were updated.
+        """
 
     async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """The sys_ids of the sys_user_grmember rows of each (group sys_id, user sys_id); absent when there is none."""

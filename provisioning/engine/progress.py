@@ -18,6 +18,7 @@ Phase = Literal[
     "compare",
     "users",
     "waiting",
+    "changes",
     "sweep groups",
     "decide groups",
     "sweep people",
@@ -76,6 +77,28 @@ class StageWaiting(Struct, frozen=True, tag=True):
     discard: str
 
 
+class ReadChanges(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Read the records that others updated in ServiceNow since a time (seconds since 1970), from the position `after`
+    on.
+    """
+
+    type_: ObjectType
+    since: float
+    after: str = ""
+
+
+class Compare(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Stage all that is managed in some bins, to be compared with both sides; goes on behind the id `after` of the
+    partition `nibble`.
+    """
+
+    type_: ObjectType
+    first: str
+    last: str
+    nibble: str = ""
+    after: str = ""
+
+
 class Sweep(Struct, frozen=True, tag=True, omit_defaults=True):
     """Stage every link of one partition that the collection did not touch, for a full evaluation; with `edges`, the
     memberships of its groups instead.
@@ -127,6 +150,8 @@ Step = (
     | ReadAssignments
     | CompareAssignments
     | StageWaiting
+    | ReadChanges
+    | Compare
     | Sweep
     | Decide
     | Review
@@ -183,7 +208,9 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
     the job's lease; `slots` are the calls to ServiceNow that it may use at once. `schema` is the version of the schema
     that the cycle began with, `restart` names the order to begin anew that it began with, and `reset` what of it is
-    still to be done. `disturbed` is true once a step ended in the middle: what it counted may be wrong.
+    still to be done. Others' changes in ServiceNow are read from `changes_since` on (0: not at all), and the bins from
+    the first to the last of `compares` are compared. `disturbed` is true once a step ended in the middle: what it
+    counted may be wrong.
     """
 
     cycle: str
@@ -194,6 +221,8 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     schema: str = ""
     restart: str = ""
     reset: tuple[ResetScope, ...] = ()
+    changes_since: float = 0.0
+    compares: tuple[str, str] | None = None
     slots: int = 0
     everyone: bool = False
     dry_run: bool = False

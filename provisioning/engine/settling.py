@@ -39,6 +39,7 @@ from provisioning.model import (
     WriteOutcome,
     Written,
 )
+from provisioning.rules.drift import remembered, untold
 from provisioning.rules.echo import altered, warnings_of
 from provisioning.rules.error_codes import advice_for
 from provisioning.rules.escrow import DAY, following, is_forgotten, next_attempt, persistence
@@ -220,7 +221,14 @@ def _link_after(item: Settled, at: float) -> Link | None:
     """The link as it is to be remembered, or None to forget it."""
     if item.link is None:
         return None
-    base = replace(item.link, grants=item.decision.grants, manager=item.decision.manager, escrow=None, announce=False)
+    base = replace(
+        item.link,
+        grants=item.decision.grants,
+        manager=item.decision.manager,
+        drifted=remembered(item.decision, item.link),
+        escrow=None,
+        announce=False,
+    )
     link = _link_after_outcome(item, base, at)
     if link is not None and link.linked and (not item.link.linked or _returns(item.link, link)):
         return replace(link, announce=True)
@@ -311,7 +319,8 @@ def _origin(decision: Decision) -> Literal["created", "adopted"]:
 
 
 def _found(link: Link, decision: Decision) -> Link:
-    return replace(with_keys(link, decision), origin=link.origin or _origin(decision))
+    written = {**link.written, **decision.agreed}
+    return replace(with_keys(link, decision), origin=link.origin or _origin(decision), written=written)
 
 
 def with_keys(link: Link, decision: Decision) -> Link:
@@ -384,12 +393,14 @@ async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
                 after[pair] = None if item.row.pending.withdrawn else Edge(group, member)
             case None, Skip() if _is_protected(item.decision):
                 after[pair] = replace(known.get(pair) or Edge(group, member), protected=True)
+            case None, Skip() if item.decision.drifted:
+                after[pair] = replace(known.get(pair) or Edge(group, member), drifted=True)
             case None, Skip() if item.row.pending.withdrawn and not item.decision.recheck:
                 after[pair] = None
             case None, Skip(reason="NotPermitted"):  # what was made while members were mapped is still known as ours
                 after[pair] = known.get(pair) or Edge(group, member)
             case None, Skip() if item.decision.match is not None and item.decision.match.sys_ids:
-                if pair not in known or known[pair].sys_id is None:
+                if pair not in known or known[pair].sys_id is None or known[pair].drifted:
                     after[pair] = Edge(group, member, item.decision.match.sys_ids[0], "adopted")
             case None, Skip() | Fail():
                 after[pair] = Edge(group, member)
@@ -448,6 +459,8 @@ def _is_worth_an_entry(item: Settled) -> bool:
         return True
     if _is_protected(item.decision):
         return False  # it has one already
+    if untold(item.decision, item.link):
+        return True
     if action.reason == REJECTED:
         return True
     adopted = item.decision.match is not None and item.decision.match.how == "attribute" and item.link is not None

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from provisioning.errors import ObjectError
-from provisioning.model import ScopeCheck
+from provisioning.model import DriftPolicy, ScopeCheck
 from provisioning.rules.attributes import Facts
 from provisioning.rules.departures import Departures
 from provisioning.rules.filters import failed_filters
@@ -25,7 +25,8 @@ class Policy:
     `auto` as Entra does, only where the application has no other role to assign. `nested_groups` counts the members of
     groups within an assigned group as its own. `creatable` are the tables in which records may be created for
     references to point to, at most `create_limit` in a cycle. `departures` says what becomes of the records of those
-    who leave, `protection` names the records that are, or are not, protected.
+    who leave, `protection` names the records that are, or are not, protected, `drift` says what becomes of values that
+    others changed in ServiceNow, where the mapping does not.
     """
 
     everyone: bool = False
@@ -35,6 +36,7 @@ class Policy:
     create_limit: int = 50
     departures: Departures = field(default_factory=Departures)
     protection: Protection = field(default_factory=Protection)
+    drift: DriftPolicy = "report"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,14 @@ from provisioning.model import (
 from provisioning.rules.assessment import Assessment, Policy
 from provisioning.rules.departures import GroupLeave, departure
 from provisioning.rules.differences import changed_fields
-from provisioning.rules.mapping import ACTIVE, Desired, Key
+from provisioning.rules.drift import with_drift
+from provisioning.rules.mapping import ACTIVE, LOCKED, Desired, Key
 from provisioning.rules.matching import choose_match
 from provisioning.rules.protection import Rights, shielded
 from provisioning.rules.referring import Looked, Person, refer
 from provisioning.rules.scope import in_scope, reasons
 from provisioning.schema import ObjectMapping
 
-LOCKED = "locked_out"
 DISABLED = {ACTIVE: "false", LOCKED: "true"}
 ENABLED = {ACTIVE: "true", LOCKED: "false"}
 
@@ -49,7 +49,8 @@ class Seen:
     sys_id. `searched` says how many of its keys were searched for, and `hits` what the last of them found; `owners` are
     the other source objects that these records belong to, `rival` one that holds a key. `candidate_sys_id` is the
     sys_id for a new record, `looked` what looking references up came to, `chosen` the free value of each
-    column that takes a unique one, `rights` what tells whether the record is protected.
+    column that takes a unique one, `rights` what tells whether the record is protected. `reconciling` is true where
+    nothing but the comparison with ServiceNow brought the object up.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Seen:
     chosen: Mapping[str, str] = field(default_factory=dict)
     recheck: bool = False
     rights: Rights = field(default_factory=Rights)
+    reconciling: bool = False
 
 
 def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
@@ -79,6 +81,7 @@ def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
     protected record, a `Skip`.
     """
     decision = _decide(seen, mapping, policy)
+    decision = with_drift(decision, mapping, seen.link, seen.own, policy.drift, reconciling=seen.reconciling)
     return shielded(decision, mapping.type, _record(seen, decision), seen.link, policy.protection, seen.rights)
 
 
@@ -319,6 +322,7 @@ def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what
     elif seen.link.written.get(ACTIVE) == "false" and not seen.link.enabled and ACTIVE not in fields:
         fields = {**fields, ACTIVE: "true"}  # it returns, and it was us who deactivated it
     changed = changed_fields(mapping, desired, fields, record, seen.link)
+    decision = replace(decision, agreed=_agreed(seen, fields, record))
     if not changed and not decision.awaits and not decision.creates:
         return _with(decision, Skip("RedundantExport", "the record already holds every mapped value"), match)
     if "Update" not in mapping.flow_types:
@@ -329,6 +333,15 @@ def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what
     if mapping.type == "user" and changed.get(ACTIVE) == "false":
         return _with(decision, Disable(record["sys_id"], changed, before), match)
     return _with(decision, Update(record["sys_id"], changed, before), match)
+
+
+def _agreed(seen: Seen, fields: Mapping[str, str], record: Record) -> dict[str, str]:
+    """What was not written because the record held it already: where it differs later, others did that."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if name not in {ACTIVE, LOCKED} and record.get(name) == value and seen.link.written.get(name) != value
+    }
 
 
 def _account_state(

@@ -22,6 +22,7 @@ Columns = Mapping[str, Column]
 
 USER_TABLE = "sys_user"
 ACTIVE = "active"
+LOCKED = "locked_out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,27 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from provisioning.model import Create, Decision, Edge, Link, Match, Missing, Record, Remove, Skip
+from provisioning.model import (
+    Create,
+    Decision,
+    Drifted,
+    DriftPolicy,
+    Edge,
+    Link,
+    Match,
+    Missing,
+    Record,
+    Remove,
+    Skip,
+)
+from provisioning.rules.drift import TARGET_CHANGED
 from provisioning.rules.mapping import ACTIVE
 from provisioning.rules.protection import Protection, Rights, protected_account, protected_membership
 
 REMOVED = "the membership ended"
 LEFT_BEHIND = "the group is out of scope"
 DISABLED = "the user's account is disabled; it is a member again when it returns"
+TAKEN_AWAY = "the membership was removed in ServiceNow after we had made it; it is left as it is"
 UNMAPPED = "the members of groups are not mapped"
 NOTHING_NAMED = Protection()
 
@@ -21,7 +35,8 @@ NOTHING_NAMED = Protection()
 class MembershipSeen:
     """What was observed of one membership. `rows` are the sys_ids of its rows in ServiceNow; `group_in_scope` and
     `wanted` say what the source says now. An end that is `planned` is created by this same plan; the group `returns`
-    where the plan brings it back into scope. `account` is the user's record, where something may have to be written.
+    where the plan brings it back into scope. `reconciling` is true where only a comparison brought it up. `account` is
+    the user's record, where something may have to be written.
     """
 
     key: str
@@ -38,15 +53,22 @@ class MembershipSeen:
     account: Record | None = None
     rights: Rights = field(default_factory=Rights)
     returns: bool = False
+    reconciling: bool = False
 
 
 def decide_membership(
-    seen: MembershipSeen, *, mapped: bool = True, only_enabled: bool = False, protection: Protection = NOTHING_NAMED
+    seen: MembershipSeen,
+    *,
+    mapped: bool = True,
+    only_enabled: bool = False,
+    protection: Protection = NOTHING_NAMED,
+    drift: DriftPolicy = "enforce",
 ) -> Decision:
-    """What the source asks for, unless the user's account is protected. With `only_enabled` an account that we disabled
-    has no memberships until it returns.
+    """What the source asks for, unless the user's account is protected, or others removed the row and the job leaves
+    that. With `only_enabled` an account that we disabled has no memberships until it returns.
     """
     decision = _decide(seen, mapped=mapped, only_enabled=only_enabled)
+    decision = _with_drift(seen, decision, drift)
     if seen.account is None or seen.member is None or not isinstance(decision.action, Create | Remove):
         return decision
     why = protected_account(seen.account, seen.member, protection, seen.rights)
@@ -54,6 +76,17 @@ def decide_membership(
         return decision
     told = seen.edge is not None and seen.edge.protected
     return replace(decision, action=protected_membership(why), awaits={}, told=told)
+
+
+def _with_drift(seen: MembershipSeen, decision: Decision, policy: DriftPolicy) -> Decision:
+    edge = seen.edge
+    if edge is None or edge.sys_id is None or not isinstance(decision.action, Create) or decision.awaits:
+        return decision
+    left = policy == "adopt" or (policy == "report" and seen.reconciling)
+    drifted = (Drifted("members", seen.member_id, "", policy, left=left),)
+    if not left:
+        return replace(decision, drifted=drifted)
+    return replace(decision, action=Skip(TARGET_CHANGED, TAKEN_AWAY), drifted=drifted, told=edge.drifted)
 
 
 def is_disabled(user: Link) -> bool:

@@ -15,6 +15,7 @@ from provisioning.model import (
     Create,
     Decision,
     Disable,
+    Drifted,
     Fail,
     Refused,
     Remove,
@@ -240,9 +241,25 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
         )
         for missing in decision.missing
     )
+    steps.extend(_drift_step(decision, each) for each in decision.drifted or ())
     steps.extend(_step("AttributeValueAltered", "processing", "warning", text) for text in decision.warnings)
     steps.append(_last_step(occurrence, title, source_id))
     return steps
+
+
+def _drift_step(decision: Decision, drifted: Drifted) -> dict[str, Any]:
+    """`LastUpdatedBy` is who last updated the record: whether it was this column, only ServiceNow's audit tells."""
+    what = "left as it is" if drifted.left else "overwritten"
+    details = {
+        "Attribute": drifted.column,
+        "EntraValue": shown(decision, drifted.column, drifted.ours) or "",
+        "ServiceNowValue": shown(decision, drifted.column, drifted.theirs) or "",
+        "Policy": drifted.policy,
+        "LastUpdatedBy": drifted.by,
+        "LastUpdatedOn": drifted.at,
+    }
+    text = f"{drifted.column} was changed in ServiceNow after our last write; it is {what}"
+    return _step("TargetAttributeChanged", "processing", "warning", text, details)
 
 
 def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, Any]:

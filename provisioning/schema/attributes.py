@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import cast, get_args
 
 from provisioning.expressions import Expression
-from provisioning.model import ObjectType
+from provisioning.model import DriftPolicy, ObjectType
 from provisioning.schema.definitions import Definition, Definitions
 from provisioning.schema.document import Entry, shown
 from provisioning.schema.enums import FLOW_BEHAVIORS, FLOW_TYPES
@@ -26,7 +26,7 @@ from provisioning.schema.sources import read_source
 
 KNOWN = (
     "targetAttributeName", "source", "defaultValue", "matchingPriority", "flowType", "flowBehavior",
-    "exportMissingReferences", "flowNullValues", "referencedObjects", "reference",
+    "exportMissingReferences", "flowNullValues", "referencedObjects", "reference", "drift",
 )  # fmt: skip
 ANCHOR = "sys_id"
 MEMBERS = "members"
@@ -81,6 +81,7 @@ def read_attribute(entry: Entry, around: Surroundings) -> AttributeMapping | Non
         required=definition is not None and definition.required,
         case_exact=not around.strict or (definition is not None and definition.case_exact),
         lookup=_lookup(entry),
+        drift=read_drift(entry),
     )
     if source is None and default is None:
         entry.report.warning(
@@ -92,6 +93,13 @@ def read_attribute(entry: Entry, around: Surroundings) -> AttributeMapping | Non
         )
     _check_use(entry.where, entry.report, mapping)
     return mapping
+
+
+def read_drift(entry: Entry) -> DriftPolicy | None:
+    """An addition of ours to Microsoft's format."""
+    if entry.get("drift") is None:
+        return None
+    return cast("DriftPolicy", entry.choice("drift", get_args(DriftPolicy)))
 
 
 def maps_members(entry: Entry, kind: ObjectType) -> bool:

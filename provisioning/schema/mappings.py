@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from provisioning.expressions import Expression
 from provisioning.expressions.regexes import Pattern
-from provisioning.model import ObjectType
+from provisioning.model import DriftPolicy, ObjectType
 from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, ROLES, select_name
 
 FlowType = Literal["Always", "ObjectAddOnly", "MultiValueAddOnly", "ValueAddOnly", "AttributeAddOnly"]
@@ -57,7 +57,8 @@ class AttributeMapping:
     tried in rising order; equal numbers make a composite key. `flow_always` (FlowAlways) sends the value with every
     update of the object. `clears` is true when both gates for clearing are open: null then empties the column.
     `required` (of the target's attribute definition) refuses to create without a value. `case_exact` tells whether a
-    change of case alone is a change. `lookup` is for a column that refers to a record by a value of it.
+    change of case alone is a change. `lookup` is for a column that refers to a record by a value of it. `drift` says
+    what becomes of a value that others changed in ServiceNow (None: what the job says).
     """
 
     target: str
@@ -70,6 +71,7 @@ class AttributeMapping:
     required: bool = False
     case_exact: bool = True
     lookup: Lookup = Lookup()
+    drift: DriftPolicy | None = None
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -124,7 +126,7 @@ class ObjectMapping:
     """All columns of one object type. `flow_types` are the target object actions that the administrator allows: none
     where the mapping is switched off. `members` tells whether a group's members are mapped. `preferred` holds the
     columns and values by which one of several records with the same key is the object's own: an active account before
-    an inactive one.
+    an inactive one. `members_drift` is the drift policy of memberships.
     """
 
     type: ObjectType
@@ -134,6 +136,7 @@ class ObjectMapping:
     scope: ScopeFilter = field(default_factory=ScopeFilter)
     members: bool = True
     preferred: tuple[tuple[str, str], ...] = ()
+    members_drift: DriftPolicy | None = None
 
     @property
     def enabled(self) -> bool:
@@ -174,6 +177,10 @@ class ObjectMapping:
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(a.target for a in self.attributes)
+
+    def drift_of(self, column: str, default: DriftPolicy) -> DriftPolicy:
+        """What becomes of a value of this column that others changed."""
+        return next((a.drift for a in self.attributes if a.target == column and a.drift is not None), default)
 
     @property
     def writes_members(self) -> bool:

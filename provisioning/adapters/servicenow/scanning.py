@@ -7,8 +7,10 @@ Does not know what the rows are for.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Literal
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +27,8 @@ from provisioning.rules.comparison import loose
 ROWS_A_PAGE = 1_000
 MOST_PASSES = 5
 """How often a scan by offset begins again because rows came or went between two of its pages."""
+ZONES = 14 * 3600.0
+"""Seconds by which no time zone differs more from UTC."""
 MAY_UNDER_REPORT = (
     "the instance does not tell how many rows there are (X-Total-Count), so that a page which access rules emptied "
     "looks like the end: rows behind it may be missing"
@@ -38,6 +42,35 @@ class Among(Struct, frozen=True):
     values: tuple[str, ...]
 
 
+class Updated(Struct, frozen=True):
+    """The record was updated at or after a time (seconds since 1970), and not by the account `but_by`.
+
+    No document says in which time zone the instance reads the time of a query, so that more is asked for, and the rows
+    are checked by the time that they tell, which is in UTC.
+    """
+
+    since: float
+    but_by: str = ""
+    field: str = "sys_updated_on"
+
+    @property
+    def term(self) -> str:
+        others = f"%5Esys_updated_by!%3D{quote(self.but_by, safe='')}" if self.but_by else ""
+        return f"{self.field}%3E%3D{utc(self.since - ZONES).replace(' ', '%20')}{others}"
+
+    def is_asked_for(self, row: Record) -> bool:
+        return row[self.field] >= utc(self.since - 2 * ZONES)
+
+    def holds(self, row: Record) -> bool:
+        by = row.get("sys_updated_by", "")
+        return row[self.field] >= utc(self.since) and not (self.but_by and loose(by) == loose(self.but_by))
+
+
+def utc(seconds: float) -> str:
+    """A time as ServiceNow writes it."""
+    return datetime.fromtimestamp(max(0.0, seconds), UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 class Scan(Struct, frozen=True):
     """The rows of a table for which all conditions hold; without any, the whole table. The fields of the conditions are
     read too, to check each row against them. Who makes one has checked all fields against the dictionary: an instance
@@ -45,7 +78,7 @@ class Scan(Struct, frozen=True):
     """
 
     table: str
-    conditions: tuple[Among, ...]
+    conditions: tuple[Among | Updated, ...]
     fields: tuple[str, ...]
     limit: int = ROWS_A_PAGE
 
@@ -53,6 +86,8 @@ class Scan(Struct, frozen=True):
         if self.limit < 2:  # noqa: PLR2004 - pages by offset overlap by one row
             raise ValueError(f"a page of {self.limit} rows: a scan needs at least 2")
         for condition in self.conditions:
+            if isinstance(condition, Updated):
+                continue
             if not condition.values or any(refusal(value) is not None for value in condition.values):
                 raise ValueError(f"{self.table}.{condition.field}: a value that cannot be asked for, or none")
         if len(self.url(Position())) > LONGEST_URL:
@@ -60,7 +95,9 @@ class Scan(Struct, frozen=True):
 
     def url(self, position: Position) -> str:
         """Never with sysparm_no_count: the size of a window that access rules emptied would look like the end."""
-        terms = [any_of(condition.field, condition.values) for condition in self.conditions]
+        terms = [
+            each.term if isinstance(each, Updated) else any_of(each.field, each.values) for each in self.conditions
+        ]
         if position.by == "keyset":
             terms += [f"sys_id%3E{position.after}"] if position.after else []
             terms.append("ORDERBYsys_id")
@@ -157,6 +194,8 @@ def _page_by_keyset(scan: Scan, position: Position, rows: tuple[Record, ...], to
                 "condition or the order on sys_id. Give the integration user the query_range ACL on sys_id there",
                 code="InternalServerError",
             )
+        if total is not None and total <= position.offset + scan.limit:
+            return Page(rows, None, known)  # the window took in all that was left
         return Page(rows, Position(after=ids[-1], total=known), known)
     if total is None:
         return Page(rows, None, known, MAY_UNDER_REPORT)
@@ -191,9 +230,10 @@ def _page_by_offset(scan: Scan, position: Position, rows: tuple[Record, ...], to
 
 def _checked(scan: Scan, rows: list[dict[str, str]], host: str) -> list[dict[str, str]]:
     """The rows, each of them asked for: an instance drops conditions that it does not understand."""
-    asked = [(each.field, frozenset(map(loose, each.values))) for each in scan.conditions]
+    asked = [(each.field, frozenset(map(loose, each.values))) for each in scan.conditions if isinstance(each, Among)]
+    updated = [each for each in scan.conditions if isinstance(each, Updated)]
     for row in rows:
-        if "sys_id" not in row or any(field not in row for field, _ in asked):
+        if "sys_id" not in row or any(each.field not in row for each in scan.conditions):
             raise Unauthorized(
                 f"{host}: rows of {scan.table} come without sys_id or without a field that they were asked for by. Let "
                 "the integration user read these fields",
@@ -205,7 +245,9 @@ def _checked(scan: Scan, rows: list[dict[str, str]], host: str) -> list[dict[str
                 "out of reach. Correct it in ServiceNow: letters, digits, dots, dashes and underscores, 32 at most",
                 code="InternalServerError",
             )
-        if any(loose(row[field]) not in values for field, values in asked):
+        if any(loose(row[field]) not in values for field, values in asked) or not all(
+            each.is_asked_for(row) for each in updated
+        ):
             raise Unavailable(
                 f"{host} returned rows of {scan.table} that nobody asked for: it dropped a condition. Nothing was done "
                 "with them. Let the integration user query the field; set glide.invalid_query.returns_no_rows to true",

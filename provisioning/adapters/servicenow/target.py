@@ -8,17 +8,19 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
+import msgspec
+
 from provisioning.adapters.servicenow import checking, dictionary
 from provisioning.adapters.servicenow.checking import Report, Task
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
 from provisioning.adapters.servicenow.roles import Roles
-from provisioning.adapters.servicenow.scanning import Among, Scan, pages
+from provisioning.adapters.servicenow.scanning import START, Among, Position, Scan, Updated, pages, read_page
 from provisioning.adapters.servicenow.session import ServiceNowSession
 from provisioning.adapters.servicenow.writing import SYS_ID, Writer
 from provisioning.errors import Unauthorized
-from provisioning.model import Record, Write, WriteOutcome
+from provisioning.model import ChangedPage, Record, Write, WriteOutcome
 from provisioning.rules.comparison import loose
 from provisioning.rules.protection import Administrators
 
@@ -53,6 +55,8 @@ class ServiceNowTarget:
         self._columns: dictionary.Columns | None = None
         self._asked: set[str] = set()
         self._learning = asyncio.Lock()
+        self._naming = asyncio.Lock()
+        self._name: str | None = None
         self.batch_size = self._pace.size
 
     def refusal(self, value: str) -> str | None:
@@ -92,6 +96,25 @@ class ServiceNowTarget:
         found = await self._reader.rows(lookups(table, "sys_id", asked, _with_key("sys_id", fields)))
         present = {row["sys_id"]: row for _, rows in found for row in rows}
         return {sys_id: present[sys_id] for sys_id in asked if sys_id in present}
+
+    async def changed_since(self, table: str, since: float, fields: Collection[str], after: str) -> ChangedPage:
+        """Ordered by sys_id, so that nothing is skipped when a record is updated again meanwhile."""
+        await self._require(table, (*fields, "sys_updated_on", "sys_updated_by"))
+        condition = Updated(since, await self._own_name())
+        position = msgspec.json.decode(after, type=Position) if after else START
+        page = await read_page(self._calls, Scan(table, (condition,), ("sys_updated_by", *fields)), position)
+        rows = tuple(row for row in page.rows if condition.holds(row))
+        return ChangedPage(rows, msgspec.json.encode(page.next).decode() if page.next is not None else None)
+
+    async def _own_name(self) -> str:
+        """The user name of the account that we are logged in with; "" where the instance does not tell."""
+        async with self._naming:
+            if self._name is None:
+                own = await self.own_account()
+                found = await self.read("sys_user", [own], ["user_name"]) if own else {}
+                name = found.get(own, {}).get("user_name", "") if own else ""
+                self._name = "" if refusal(name) else name
+            return self._name
 
     async def memberships(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """Asked by group or by user, whichever takes fewer questions."""
