@@ -67,6 +67,13 @@ class DeltaPage(Struct, frozen=True):
     delta_link: str | None
 
 
+class ObjectPage(Struct, frozen=True):
+    """One page of the list of all users or of all groups, each with the properties that were asked for."""
+
+    objects: tuple[SourceObject, ...]
+    next_link: str | None
+
+
 class Assignment(Struct, frozen=True, array_like=True):
     """One row of appRoleAssignedTo. The all-zero role is Default Access."""
 
@@ -101,6 +108,16 @@ class ServicePrincipal(Struct, frozen=True):
 Record = Mapping[str, str]
 """A record as the Table API gives it: every value a string, references as sys_ids, `sys_id` included. A field that
 the integration user may not read is absent."""
+
+
+class RecordPage(Struct, frozen=True):
+    """One page of a table that is read as a whole. `total` is how many rows there were when the scan began, those that
+    access rules hide included, as far as the instance tells; `doubt` says why rows may be missing.
+    """
+
+    records: tuple[Record, ...]
+    total: int | None = None
+    doubt: str = ""
 
 
 class Column(Struct, frozen=True):
