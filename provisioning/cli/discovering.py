@@ -127,9 +127,9 @@ def _notes(found: Discovery) -> Iterator[str]:
     kind = found.kind
     yield from found.notes
     if found.dangling:
-        yield f"{found.dangling:,} linked {kind}s have no record in ServiceNow any more"
+        yield f"links whose {kind} is not in ServiceNow any more: {found.dangling:,}"
     if found.keyless:
-        yield f"{found.keyless:,} {kind}s in Entra have no value that a record could be found by"
+        yield f"{kind}s in Entra without a key that a record could be found by: {found.keyless:,}"
 
 
 def _write(report: Report, file: IO[str]) -> None:

@@ -154,6 +154,13 @@ class Discovery:
             watch(f"{self.kind}s of ServiceNow", len(self._rows), page.total)
         self.dangling = sum(1 for holder in self._holders.values() if holder.ours)
         self._holders.clear()
+        if self.kind == "user" and not self._rows:
+            raise Unauthorized(
+                f"{self._mapping.table} came back empty, although we are logged in with one of its accounts: row "
+                "access rules hide it, or query ACLs on sys_id. Let the integration user read all accounts, and "
+                "give it the query_range ACL on sys_id",
+                code="InsufficientRights",
+            )
         if doubt:
             self.notes.append(doubt)
         if self._rows:
