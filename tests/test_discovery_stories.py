@@ -14,7 +14,7 @@ from provisioning.model import Link
 from provisioning.rules.departures import Departures
 from provisioning.rules.protection import Protection
 from provisioning.rules.scope import DEFAULT_ACCESS
-from tests.emulators.graph.behaviour import EmptyList, EmptyPage, Fail
+from tests.emulators.graph.behaviour import Duplicate, EmptyList, Fail
 from tests.mappings import clause, scope
 from tests.test_cycle_stories import DOMAIN, group_of, hire
 from tests.test_mapping_stories import map_user
@@ -196,10 +196,17 @@ def test_a_tenant_of_several_pages_is_read_to_its_end(world):
     known = [local(world, f"u{n}") for n in range(2100)]
     for n in range(2100):
         hire(world, f"u{n}", assigned=False)
-    world.directory.behaviour.faults.add(EmptyPage(), "GET /users")
     told = found(world)
     assert {told[each].state for each in known} == {"unassigned"}
-    assert 3 <= world.directory.counts["GET /users"] <= 4
+    assert world.directory.counts["GET /users"] == 3
+
+
+def test_a_user_that_graph_lists_twice_is_one_user(world):
+    known = local(world, "grace")
+    hire(world, "grace", assigned=False)
+    world.directory.behaviour.faults.add(Duplicate(count=9), "GET /users")
+    assert found(world)[known].state == "unassigned"
+    assert not world.directory.behaviour.faults.waiting, "it happened"
 
 
 # --- Ambiguous ------------------------------------------------------------------------------------

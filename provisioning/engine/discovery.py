@@ -85,8 +85,8 @@ async def discover(context: Context, kind: ObjectType, jobs: Collection[str], wa
     """Reads both sides and the links of this job and of the other `jobs` of the instance, one call to the instance at a
     time. Raises `Unavailable` when a page cannot be read: nothing is said then.
     """
-    found = await Discovery.prepared(context, kind)
     with context.target.share(1):
+        found = await Discovery.prepared(context, kind)
         for job in dict.fromkeys((context.job.id, *jobs)):
             await found.read_links(Links(context.store, job), job)
         await found.read_records(watch)
@@ -139,7 +139,7 @@ class Discovery:
                 for link in page:
                     if link.sys_id and link.sys_id not in self._holders:
                         written = {name: link.written[name] for name in (WEB, "identity_type") if name in link.written}
-                        self._holders[link.sys_id] = _Holder(job, ours, link.id, link.linked, written)
+                        self._holders[link.sys_id] = _Holder(job, ours, link.id, link.linked, written or _NOTHING)
                 after = page[-1].id
 
     async def read_records(self, watch: Watch) -> None:
@@ -147,7 +147,8 @@ class Discovery:
         doubt = ""
         async for page in self._context.target.scan(self._mapping.table, (*self._needed, *self._optional)):
             if self.kind == "group":
-                rights = await self._context.rights.of_groups([record["sys_id"] for record in page.records])
+                unlinked = [record["sys_id"] for record in page.records if record["sys_id"] not in self._holders]
+                rights = await self._context.rights.of_groups(unlinked)
             for record in page.records:
                 self._note_record(record, rights)
             doubt = page.doubt or doubt
@@ -291,15 +292,14 @@ class Discovery:
                 chosen = choose_match(key, [self._record(sys_id) for sys_id in hits], self._mapping.preferred)
             except ObjectError as error:
                 for sys_id in hits:
-                    row = self._rows[sys_id]
-                    row.sources = row.sources if row.holder else (*row.sources, source_id)
+                    self._note_source(self._rows[sys_id], source_id)
                     self._note_ambiguity(sys_id, str(error))
                 return
             if chosen is None:
                 return
             row = self._rows[chosen.record["sys_id"]]
             if row.holder is None:
-                row.sources = (*row.sources, source_id)
+                self._note_source(row, source_id)
                 row.standing = row.standing or standing()
             for sys_id in chosen.others:
                 self._note_ambiguity(sys_id, f"{len(hits)} records have its {_named(key)}: {', '.join(hits[:5])}")
@@ -325,6 +325,11 @@ class Discovery:
             for sys_id in sys_ids:
                 if sys_id not in spared:
                     self._note_ambiguity(sys_id, text)
+
+    def _note_source(self, row: _Row, source_id: str) -> None:
+        """Graph may list an object twice. What a link holds is its link's."""
+        if row.holder is None and source_id not in row.sources:
+            row.sources = (*row.sources, source_id)
 
     def _note_ambiguity(self, sys_id: str, text: str) -> None:
         row = self._rows[sys_id]
@@ -376,6 +381,7 @@ class Discovery:
             )
 
 
+_NOTHING: dict[str, str] = {}
 _LOST = {
     WEB: "accounts for web services only cannot be told, and are not counted as protected",
     LOGIN: "local accounts that nobody uses cannot be told, and count as local",
