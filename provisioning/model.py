@@ -69,6 +69,13 @@ class DeltaPage(Struct, frozen=True):
     delta_link: str | None
 
 
+class ObjectPage(Struct, frozen=True):
+    """One page of the list of all users or of all groups, each with the properties that were asked for."""
+
+    objects: tuple[SourceObject, ...]
+    next_link: str | None
+
+
 class Assignment(Struct, frozen=True, array_like=True):
     """One row of appRoleAssignedTo. The all-zero role is Default Access."""
 
@@ -110,6 +117,16 @@ class ChangedPage(Struct, frozen=True):
 
     rows: tuple[Record, ...]
     next: str | None
+
+
+class RecordPage(Struct, frozen=True):
+    """One page of a table that is read as a whole. `total` is how many rows there were when the scan began, those that
+    access rules hide included, as far as the instance tells; `doubt` says why rows may be missing.
+    """
+
+    records: tuple[Record, ...]
+    total: int | None = None
+    doubt: str = ""
 
 
 class Column(Struct, frozen=True):

@@ -13,9 +13,11 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, checking, controlling, expressions, running, schemas
+from provisioning.cli import answering, checking, controlling, discovering, expressions, running, schemas
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
+from provisioning.model import ObjectType
+from provisioning.rules.discovery import STATES, State
 
 PROGRAM = "python -m provisioning"
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -193,6 +195,35 @@ def _one_object(context: typer.Context, key: str, *, write: bool, as_json: bool)
             return await answering.answer(app, shell, key, write=write, as_json=as_json)
 
     _ended(work())
+
+
+@cli.command()
+def discover(  # noqa: PLR0913 - the options of the command
+    context: typer.Context,
+    *,
+    users: Annotated[bool, typer.Option("--users", help="Only accounts.")] = False,
+    groups: Annotated[bool, typer.Option("--groups", help="Only groups.")] = False,
+    state: Annotated[
+        list[str] | None, typer.Option(help=f"Only records in this state: {', '.join(STATES)}. Repeatable.")
+    ] = None,
+    stale_days: Annotated[
+        int, typer.Option(min=1, max=36_500, help="Days without a login after which a local account is stale.")
+    ] = 90,
+    out: Annotated[Path | None, typer.Option(help="Write the list to this file, as CSV or JSON.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    json: Json = False,
+) -> None:
+    """Sort every account and group of the instance: managed, unassigned, local, ambiguous, protected or stale."""
+    if csv and json:
+        raise ConfigError("--csv and --json are given: choose one of them")
+    if unknown := [each for each in state or () if each not in STATES]:
+        raise ConfigError(f"--state {unknown[0]!r} is no state: use {', '.join(STATES)}")
+    form = discovering.form_of(out, csv=csv, as_json=json)
+    kinds = [kind for kind, only in (("user", users), ("group", groups)) if only or not (users or groups)]
+    wanted = discovering.Wanted(
+        cast("list[ObjectType]", kinds), tuple(cast("list[State]", state or [])), stale_days, form, out
+    )
+    _ended(discovering.run_discovery(_shell(context), wanted))
 
 
 @cli.command()

@@ -171,6 +171,11 @@ class Context:
             known = self._mappers[kind] = (columns, Mapper(mapping, columns, await self._tenant()))
         return known[1]
 
+    async def identifier(self, kind: ObjectType) -> Mapper:
+        """As `mapper`, for nothing but the keys of users or of groups."""
+        mapping = self.job.schema.mapping(kind).identifying
+        return Mapper(mapping, (await self.target.dictionary())[mapping.table], await self._tenant())
+
     async def _tenant(self) -> Tenant:
         """Read only where a mapping asks for it."""
         if "DefaultDomain" not in self.job.schema.functions:

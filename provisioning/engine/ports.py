@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -13,8 +13,10 @@ from provisioning.model import (
     Column,
     DeltaPage,
     Member,
+    ObjectPage,
     ObjectType,
     Record,
+    RecordPage,
     ServicePrincipal,
     SourceObject,
     Write,
@@ -47,6 +49,11 @@ class Source(Protocol):
 
     async def groups(self, ids: Collection[str]) -> Mapping[str, SourceObject]:
         """Present groups with the mapped attributes; those not found are absent."""
+
+    async def objects(self, kind: ObjectType, properties: Collection[str], link: str | None) -> ObjectPage:
+        """One page of all users or groups of the tenant, 999 at most, with these properties of Graph and those that
+        scope needs; without a link, the first.
+        """
 
     async def grants(self, kind: ObjectType, ids: Collection[str]) -> Mapping[str, tuple[Assignment, ...] | None]:
         """Each object's own assignments to the application, direct and through groups it is a direct member of: the
@@ -89,6 +96,11 @@ class Target(Protocol):
         """Records whose field equals one of the values as ServiceNow compares (ignoring case and accents), grouped
         by the value asked for; inactive ones included. A value without a hit is absent. Raises `Unavailable` when rows
         come back that nobody asked for.
+        """
+
+    def scan(self, table: str, fields: Collection[str]) -> AsyncIterator[RecordPage]:
+        """All rows of a table, page by page, one call each, no row twice. Raises `ConfigError` when the table lacks a
+        field.
         """
 
     async def read(self, table: str, sys_ids: Collection[str], fields: Collection[str]) -> Mapping[str, Record]:

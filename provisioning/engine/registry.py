@@ -53,6 +53,10 @@ class Registry:
             if known.get(job) == scope or await self._save({**known, job: scope}, etag):
                 return
 
+    async def jobs(self) -> Mapping[str, Registered]:
+        """The jobs by their ids."""
+        return (await self._load())[0]
+
     async def leave(self, job: str) -> None:
         while True:
             known, etag = await self._load()

@@ -5,7 +5,7 @@ once from the schema's JSON; knows no JSON and no values.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from provisioning.expressions import Expression
 from provisioning.expressions.regexes import Pattern
 from provisioning.model import DriftPolicy, ObjectType
-from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, ROLES, select_name
+from provisioning.schema.names import IS_SOFT_DELETED, MEMBER_OF, OBJECT_FILTER, ROLES, select_name
 
 FlowType = Literal["Always", "ObjectAddOnly", "MultiValueAddOnly", "ValueAddOnly", "AttributeAddOnly"]
 Operator = Literal[
@@ -149,6 +149,11 @@ class ObjectMapping:
         return tuple(tuple(same) for _, same in groupby(marked, key=_priority))
 
     @cached_property
+    def identifying(self) -> ObjectMapping:
+        """The same with nothing but what tells an object's keys and whether it is skipped or in scope."""
+        return replace(self, attributes=tuple(filter(_identifies, self.attributes)))
+
+    @cached_property
     def reads(self) -> frozenset[str]:
         """The source attributes that mappings and filters read, by the names that the schema uses."""
         mapped = (name for attribute in self.attributes for name in attribute.attributes)
@@ -191,6 +196,11 @@ class ObjectMapping:
     def redacted(self) -> frozenset[str]:
         """The columns whose values may stand in no log."""
         return frozenset(a.target for a in self.attributes if a.redacted)
+
+
+def _identifies(attribute: AttributeMapping) -> bool:
+    skips = attribute.source is not None and "IgnoreObjectFlow" in attribute.source.functions
+    return attribute.matching_priority > 0 or attribute.target == OBJECT_FILTER or skips
 
 
 def _priority(attribute: AttributeMapping) -> int:

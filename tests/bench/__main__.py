@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 from provisioning.engine.cycle import Pace
-from tests.bench import capacity, mapping, pysnc
+from tests.bench import capacity, discovery, mapping, pysnc
 from tests.bench.capacity import INSERT, READ, SLOTS, SPREAD
 from tests.bench.report import Measure, publish
 from tests.world import World, small_world
@@ -22,15 +22,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--groups", type=int, default=200)
+    parser.add_argument("--accounts", type=int, default=250_000, help="of the instance that discover reads")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the Graph SDK's own deprecations
     size = f"{options.users:,} users, {options.groups} groups"
+    accounts, tenant = options.accounts, 2 * options.accounts
     cost = f"{mapping.ratio():.1f}"
     publish(
         [
             ("The ServiceNow client, in virtual time", [*capacity.creating(), *capacity.matching()]),
             ("The ServiceNow client beside PySNC, over HTTPS in real time", pysnc.creating()),
             (f"Cycles of a tenant: {size}, in virtual time", _cycles(options.users, options.groups)),
+            (
+                f"Discovery: {accounts:,} accounts, {tenant:,} users in Entra, in virtual time",
+                discovery.discovering(accounts, tenant),
+            ),
             ("Mapping", [("one user through the default mapping / json.loads of its Graph JSON", cost, "at most 15")]),
         ]
     )

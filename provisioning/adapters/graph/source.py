@@ -30,6 +30,7 @@ from provisioning.model import (
     AssignmentPage,
     DeltaPage,
     Member,
+    ObjectPage,
     ObjectType,
     ServicePrincipal,
     SourceObject,
@@ -152,6 +153,20 @@ class GraphSource:
     async def groups(self, ids: Collection[str]) -> Mapping[str, SourceObject]:
         bodies = await self._by_ids("group", ids, GROUPS, {})
         return {group.id: group for group in _objects("group", bodies)}
+
+    async def objects(self, kind: ObjectType, properties: Collection[str], link: str | None) -> ObjectPage:
+        call = USERS if kind == "user" else GROUPS
+        with_manager = kind == "user" and "manager" in properties
+        if link is None:
+            basics = USER_BASICS if kind == "user" else GROUP_BASICS
+            expand = (MANAGER_ID,) if with_manager else None
+            query = Query(select=_names(basics, properties), top=PAGE, expand=expand)
+            body = await self._session.read(_COLLECTION[kind], call, query)
+        else:
+            body = await self._session.follow(_COLLECTION[kind], link, call)
+        bodies = values_of(body, call)
+        found = map(decode.user_with_manager, bodies) if with_manager else _objects(kind, bodies)
+        return ObjectPage(tuple(found), body.get("@odata.nextLink") or None)
 
     async def grants(self, kind: ObjectType, ids: Collection[str]) -> Mapping[str, tuple[Assignment, ...] | None]:
         return await self._grants.of(kind, ids, await self._resource_id())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import metering, routes
 from .batch import run_batch
-from .behaviour import EmptyList, Fail, ResetConnection, Slow, Throttle
+from .behaviour import Duplicate, EmptyList, Fail, ResetConnection, Slow, Throttle
 from .messages import Call, ConnectionBroken, GraphError, Reply, not_emulated
 from .objects import denied
 
@@ -101,8 +101,16 @@ class GraphService:
 
     def _perhaps_emptied(self, body: dict[str, Any], kind: str) -> dict[str, Any]:
         if "value" not in body or not self.tenant.behaviour.faults.take(EmptyList, kind):
-            return body
+            return self._perhaps_repeated(body, kind)
         return {"@odata.context": body["@odata.context"], "value": []}
+
+    def _perhaps_repeated(self, body: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Pages of delta see to it themselves."""
+        if "value" in body and not kind.endswith("/delta"):
+            duplicate = self.tenant.behaviour.faults.take(Duplicate, kind)
+            if duplicate is not None:
+                return body | {"value": [*body["value"], *body["value"][: duplicate.count]]}
+        return body
 
     def error_reply(self, error: GraphError, call: Call) -> Reply:
         """An error found before the call was understood, such as a missing token."""
