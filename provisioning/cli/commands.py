@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, checking, controlling, discovering, expressions, running, schemas
+from provisioning.cli import answering, checking, controlling, discovering, drifting, expressions, running, schemas
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
 from provisioning.model import ObjectType
@@ -118,6 +118,9 @@ def run(
     reject: Annotated[
         str | None, typer.Option(metavar="PLAN_ID", help="Leave what this plan lists as held as it is.")
     ] = None,
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="Compare everything that is managed with both sides, now.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run one cycle, or go on with an unfinished one. Exit code 0: done, 3: removals are held, 1: error."""
@@ -128,7 +131,7 @@ def run(
             )
     if approve is not None and reject is not None:
         raise ConfigError("--approve and --reject are given: one run can do one of them")
-    _ended(running.run(_shell(context), approve, reject, as_json=json))
+    _ended(running.run(_shell(context), approve, reject, reconcile=reconcile, as_json=json))
 
 
 @cli.command()
@@ -224,6 +227,23 @@ def discover(  # noqa: PLR0913 - the options of the command
         cast("list[ObjectType]", kinds), tuple(cast("list[State]", state or [])), stale_days, form, out
     )
     _ended(discovering.run_discovery(_shell(context), wanted))
+
+
+@cli.command()
+def drift(
+    context: typer.Context,
+    *,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="Only of records updated in so many days.")] = 7,
+    everything: Annotated[bool, typer.Option("--all", help="Of every record that is managed.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the list to this file, as CSV or JSON.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    json: Json = False,
+) -> None:
+    """List what others changed in ServiceNow of what we wrote: who, when, and what the job does about it."""
+    if csv and json:
+        raise ConfigError("--csv and --json are given: choose one of them")
+    form = discovering.form_of(out, csv=csv, as_json=json)
+    _ended(drifting.run_drift(_shell(context), None if everything else days, form, out))
 
 
 @cli.command()

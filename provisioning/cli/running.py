@@ -16,6 +16,7 @@ from provisioning.cli.shell import Exit, Shell, complain, in_one_line
 from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
 from provisioning.cli.watching import watching
 from provisioning.config import Settings
+from provisioning.engine import control
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.progress import Progress
 from provisioning.errors import ConfigError, Unavailable
@@ -43,7 +44,7 @@ async def opened(
         await app.close()
 
 
-async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json: bool) -> Exit:
+async def run(shell: Shell, approve: str | None, reject: str | None, *, reconcile: bool = False, as_json: bool) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
         await reach_both(app)
         by = shell.who
@@ -51,6 +52,8 @@ async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json:
             await app.engine.approve(approve, by=by)
         if reject is not None:
             await app.engine.reject(reject, by=by)
+        if reconcile:
+            await control.reconcile(app.engine)
         summary = await _run_cycle(app, shell, leave_name)
         if as_json:
             shell.print_json(summary.as_json())
