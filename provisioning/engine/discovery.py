@@ -8,7 +8,7 @@ the key is an expression, which cannot be turned round.
 
 What is kept in memory grows with the instance and with who is assigned, not with the tenant: one row for each record,
 found by a digest of its key, and for each page of Entra nothing but what was noted on these rows. With 250,000
-accounts, half of them linked, and 500,000 users `make bench` counts 135 MiB at the end and 182 MiB at most.
+accounts, half of them linked, and 500,000 users `make bench` counts 150 MiB at the end and 185 MiB at most.
 """
 
 from __future__ import annotations
