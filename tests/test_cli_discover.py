@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 
 import pytest
@@ -35,6 +37,11 @@ def insert(served: Served, **fields: str) -> None:
     served.servicenow.post("/records/sys_user", **fields)
 
 
+def stored(person: Person) -> list[str]:
+    with closing(sqlite3.connect(person.folder / "state.db")) as database:
+        return list(database.iterdump())
+
+
 def test_the_table_counts_every_record_by_state_and_names_what_needs_attention(person):
     insert(person.served, user_name="old", active="true", last_login_time="2001-01-01 00:00:00")
     assert person.types("run").returncode == 0
@@ -52,6 +59,18 @@ def test_the_table_counts_every_record_by_state_and_names_what_needs_attention(p
     assert "user old" in stale
     assert "last logged in" in stale
     assert person.served.writes == 0
+
+
+def test_nothing_is_written_to_either_side_or_to_the_state(person):
+    assert person.types("run").returncode == 0
+    before = stored(person)
+    person.served.forget_counts()
+    assert person.types("discover").returncode == 0
+    assert stored(person) == before
+    asked = {**person.served.servicenow.get("/counts")["requests"], **person.served.graph.get("/counts")}
+    sent = {kind.removeprefix("batch: ") for kind in asked}
+    assert {kind for kind in sent if not kind.startswith("GET ")} <= {"POST token", "POST batch", "POST /$batch"}
+    assert {"GET sys_user", "GET sys_user_group", "GET /users", "GET /groups"} <= sent
 
 
 def test_json_is_one_document_with_counts_and_every_record(person):

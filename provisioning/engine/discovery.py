@@ -6,8 +6,9 @@ requests for 500,000 users. Delta has pages of 200 users (2,500 requests), and a
 costs its own share of Graph's limits even within a batch: 16,667 questions for 250,000 accounts, and none at all where
 the key is an expression, which cannot be turned round.
 
-What is kept in memory grows with the instance, not with the tenant: one row for each record, found by a digest of its
-key, and for each page of Entra nothing but what was noted on these rows.
+What is kept in memory grows with the instance and with who is assigned, not with the tenant: one row for each record,
+found by a digest of its key, and for each page of Entra nothing but what was noted on these rows. With 250,000
+accounts, half of them linked, and 500,000 users `make bench` counts 150 MiB at the end and 185 MiB at most.
 """
 
 from __future__ import annotations
