@@ -428,15 +428,25 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     wrong = person.types("restart", "--scope", "Everything")
     assert (wrong.returncode, "resetScope" in wrong.stderr) == (1, True)
     assert person.types("delete").returncode == 1
-    assert person.types("delete", "--yes").returncode == 0
+    assert person.types("delete", "--yes", USER="ada").returncode == 0
     assert person.gets("status")["managed"] == {}
+    assert person.gets("status")["status"] == "Paused"
+    first, *_, last = person.gets("audit")
+    assert first["activityDisplayName"] == "Delete provisioning configuration"
+    assert first["initiatedBy"]["user"]["displayName"] == "command line (ada)"
+    assert last["activityDisplayName"] == "Add provisioning configuration"
+    told = person.types("audit", "--limit", "1").stdout
+    assert "Delete provisioning configuration, by command line (ada): status Active -> Paused" in told
+    only = person.gets("audit", "--filter", "activityDisplayName eq 'Resync'")
+    assert [entry["targetResources"][1]["type"] for entry in only] == ["User"]
+    assert person.types("audit", "--filter", "who eq 'ada'").returncode == 1
 
 
 def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
-    assert len(commands) == 14
+    assert len(commands) == 15
     assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, checking, controlling, expressions, running, schemas
+from provisioning.cli import answering, auditing, checking, controlling, expressions, running, schemas
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
 
@@ -223,6 +223,20 @@ def logs(
             return await answering.logs(app, shell, user, limit, as_json=json)
 
     _ended(work())
+
+
+@cli.command()
+def audit(
+    context: typer.Context,
+    *,
+    filter_: Annotated[
+        str, typer.Option("--filter", help="As Graph's $filter of directoryAudit: \"activityDisplayName eq '...'\".")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 20,
+    json: Json = False,
+) -> None:
+    """Who ordered, changed and approved what, and what the job did to itself, newest first."""
+    _ended(auditing.audit(_shell(context), filter_, limit, as_json=json))
 
 
 @cli.command()

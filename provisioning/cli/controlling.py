@@ -12,14 +12,14 @@ from provisioning.rules.restart import parse_scopes
 
 async def pause(shell: Shell) -> Exit:
     async with opened(shell) as app:
-        await control.pause(app.engine)
+        await control.pause(app.engine, by=shell.who)
     shell.say("The job is paused: a running cycle comes to its end, and no other one begins until `start`")
     return Exit.OK
 
 
 async def start(shell: Shell) -> Exit:
     async with opened(shell) as app:
-        await control.start(app.engine)
+        await control.start(app.engine, by=shell.who)
     shell.say("The job is started: the next cycle begins when it is due, or with `run`")
     return Exit.OK
 
@@ -42,7 +42,7 @@ async def resync(shell: Shell, user_or_group: str) -> Exit:
     async with opened(shell, only_reads=True) as app:
         for kind in kinds:
             if (found := await app.source.find(kind, user_or_group)) is not None:
-                await control.resync(app.engine, kind, found.id)
+                await control.resync(app.engine, kind, found.id, by=shell.who)
                 shell.say(f"The next cycle evaluates {kind} {found.id} as if everything about it had changed")
                 return Exit.OK
     raise ObjectError(
@@ -60,6 +60,7 @@ async def delete(shell: Shell, *, sure: bool) -> Exit:
             "and another first cycle would match them again. If that is meant, repeat it with --yes"
         )
     async with opened(shell) as app:
-        await control.delete(app.engine)
-    shell.say("What was stored of the job is gone; ServiceNow was not touched")
+        await control.delete(app.engine, by=shell.who)
+    shell.say("What was stored of the job is gone but its log and audit trail; ServiceNow was not touched")
+    shell.say("The job is paused: `start` lets it begin anew with an initial cycle")
     return Exit.OK
