@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pty
@@ -324,6 +325,37 @@ def test_logs_are_sentences_newest_first(person):
 
 
 # --- interrupted and killed ---------------------------------------------------------------------
+
+
+def test_logs_are_searched_and_exported_as_json_and_as_microsofts_tables(person, tmp_path):
+    cycle = person.gets("run")["cycle"]
+    assert len(person.gets("logs")) == 20
+    person.types("logs", "--out", str(tmp_path / "all.json"))
+    everything = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
+    failed = [entry for entry in everything if entry["provisioningStatusInfo"]["status"] == "failure"]
+    assert failed
+    assert len(everything) > 100
+    assert person.gets("logs", "--status", "failure", "--cycle", cycle, "--limit", "1000") == failed
+    one = everything[7]
+    assert person.gets("logs", "--change-id", one["changeId"]) == [one]
+    assert person.gets("logs", "--filter", f"changeId eq '{one['changeId']}'", "--action", "delete") == []
+    oldest = person.gets("logs", "--orderby", "activityDateTime asc", "--limit", "2")
+    assert [entry["id"] for entry in oldest] == [entry["id"] for entry in everything[:-3:-1]]
+    assert person.gets("logs", "--until", "2020-01-01") == []
+    assert "no entries that this search asks for" in person.types("logs", "--until", "2020-01-01").stdout
+    done = person.types("logs", "--csv", "--out", str(tmp_path), "--status", "failure")
+    assert (done.returncode, f"{len(failed):,} entries are in" in done.stdout) == (0, True)
+    with (tmp_path / "ProvisioningLogs.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["changeId"] for row in csv.DictReader(file)] == [entry["changeId"] for entry in failed]
+    for wrong in (
+        ("--filter", "who eq 'x'"),
+        ("--status", "broken"),
+        ("--since", "yesterday"),
+        ("--out", str(tmp_path / "nowhere" / "x.json")),
+        ("--csv", "--json"),
+    ):
+        refused = person.types("logs", *wrong)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), wrong
 
 
 def test_a_run_that_is_killed_in_the_middle_is_finished_by_the_next_one_without_a_duplicate(person):

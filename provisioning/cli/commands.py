@@ -13,9 +13,10 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, auditing, checking, controlling, expressions, running, schemas
+from provisioning.cli import answering, auditing, checking, controlling, expressions, logs, running, schemas
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
+from provisioning.rules.summary import Status
 
 PROGRAM = "python -m provisioning"
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -207,22 +208,35 @@ def status(context: typer.Context, *, json: Json = False) -> None:
     _ended(work())
 
 
-@cli.command()
-def logs(
+@cli.command("logs")
+def provisioning_logs(  # noqa: PLR0913 - the options of the command
     context: typer.Context,
     *,
-    user: Annotated[str | None, typer.Option(help="Only this user or group: an id or a name.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 20,
+    filter_: Annotated[
+        str, typer.Option("--filter", help="As Graph's $filter: \"provisioningAction eq 'create' and ...\".")
+    ] = "",
+    orderby: Annotated[str, typer.Option(help="activityDateTime asc or desc; without it, newest first.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="From this day or time on: 2026-01-31T08:00:00Z.")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Up to this time, or to the end of this day.")] = "",
+    status: Annotated[Status | None, typer.Option(help="Only entries with this outcome.")] = None,
+    action: Annotated[logs.Action | None, typer.Option(help="Only entries of this action.")] = None,
+    cycle: Annotated[str, typer.Option(metavar="ID", help="Only this cycle.")] = "",
+    change_id: Annotated[str, typer.Option(metavar="ID", help="Only this change.")] = "",
+    user: Annotated[str, typer.Option(help="Only this user or group: an id or a name.")] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="How many entries; without it 20 on the screen, all into a file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the entries to this file, as JSON or with --csv.")] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write Microsoft's three CSV files, here or into the folder of --out.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Provisioning logs, newest first."""
-    shell = _shell(context)
-
-    async def work() -> Exit:
-        async with running.opened(shell) as app:
-            return await answering.logs(app, shell, user, limit, as_json=json)
-
-    _ended(work())
+    """Provisioning logs, newest first: searched, shown or exported."""
+    if csv and json:
+        raise ConfigError("--csv and --json are given: entries are written as one of them")
+    search = logs.Search(filter_, orderby, since, until, status, action, cycle, change_id, user, limit)
+    _ended(logs.logs(_shell(context), search, out=out, as_csv=csv, as_json=json))
 
 
 @cli.command()
