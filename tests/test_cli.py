@@ -457,6 +457,13 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     assert person.served.writes == 0
     assert person.types("resync", SIOBHAN).returncode == 0
     assert person.types("resync", "nobody@contoso.com").returncode == 1
+    everybody = person.gets("status")["managed"]["user"]
+    done = person.types("resync", "--filter", "accountEnabled IS TRUE", "--filter", "userPrincipalName IS NOT NULL")
+    assert int(done.stdout.split()[4]) >= everybody  # whom the instance refuses is known to the job as well
+    assert "evaluates 0 users" in person.types("resync", "--filter", "employeeHireDate EQUALS never").stdout
+    for wrong in ((), (SIOBHAN, "--filter", "city IS NULL"), ("--filter", "city Athens")):
+        refused = person.types("resync", *wrong)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), wrong
     wrong = person.types("restart", "--scope", "Everything")
     assert (wrong.returncode, "resetScope" in wrong.stderr) == (1, True)
     assert person.types("delete").returncode == 1
@@ -470,7 +477,7 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     told = person.types("audit", "--limit", "1").stdout
     assert "Delete provisioning configuration, by command line (ada): status Active -> Paused" in told
     only = person.gets("audit", "--filter", "activityDisplayName eq 'Resync'")
-    assert [entry["targetResources"][1]["type"] for entry in only] == ["User"]
+    assert [entry["targetResources"][1]["type"] for entry in only if entry["targetResources"][1:]] == ["User"]
     assert person.types("audit", "--filter", "who eq 'ada'").returncode == 1
 
 

@@ -159,9 +159,32 @@ def restart(
 
 
 @cli.command()
-def resync(context: typer.Context, user_or_group: Key) -> None:
-    """Let the next cycle evaluate one user, or one group with all its members, as if everything had changed."""
-    _ended(controlling.resync(_shell(context), user_or_group))
+def resync(
+    context: typer.Context,
+    user_or_group: Annotated[
+        str | None, typer.Argument(metavar="USER_OR_GROUP", help="An id, a user principal name, or a group's name.")
+    ] = None,
+    *,
+    filter_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="CLAUSE",
+            help="Instead, all users of the job who pass this clause of a scoping filter: 'department EQUALS Sales'. "
+            "Repeatable: all must hold.",
+        ),
+    ] = None,
+) -> None:
+    """Let the next cycle evaluate one user, one group with all its members, or all users who pass a filter, as if
+    everything had changed.
+    """
+    if (user_or_group is None) == (not filter_):
+        raise ConfigError("resync needs a user or group, or --filter 'department EQUALS Sales'; one of the two")
+    shell = _shell(context)
+    if filter_:
+        _ended(controlling.resync_filter(shell, filter_))
+    elif user_or_group is not None:
+        _ended(controlling.resync(shell, user_or_group))
 
 
 @cli.command()

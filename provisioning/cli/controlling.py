@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import control
 from provisioning.errors import ConfigError, ObjectError
 from provisioning.model import ObjectType
 from provisioning.rules.restart import parse_scopes
+from provisioning.schema import read_clause
+from provisioning.schema.names import select_name
 
 
 async def pause(shell: Shell) -> Exit:
@@ -50,6 +54,16 @@ async def resync(shell: Shell, user_or_group: str) -> Exit:
         f"no user or group in Microsoft Entra ID answers to {user_or_group!r}",
         "give an object id, a user principal name, or the exact display name of a group",
     )
+
+
+async def resync_filter(shell: Shell, texts: Sequence[str]) -> Exit:
+    """Users who pass all clauses. Raises `ConfigError` for a clause that cannot be read."""
+    clauses = [read_clause(text, "user") for text in texts]
+    reading = [name for clause in clauses if (name := select_name(clause.attribute)) is not None]
+    async with opened(shell, only_reads=True, reading=reading) as app:
+        number = await control.resync_filter(app.engine, clauses, by=shell.who)
+    shell.say(f"The next cycle evaluates {number:,} users as if everything about them had changed")
+    return Exit.OK
 
 
 async def delete(shell: Shell, *, sure: bool) -> Exit:

@@ -98,7 +98,10 @@ async def delete(engine: Engine, *, by: str) -> None:
     try:
         await rows.take_lease(holder, now)
     except LeaseLost as error:
-        raise LeaseLost(f"a cycle of job {engine.context.job.id} runs: pause the job, and delete it then") from error
+        job = engine.context.job.id
+        raise LeaseLost(
+            f"a cycle of job {job} runs, or another delete: pause it, and delete it then ({error})"
+        ) from error
     order = Restart(str(uuid.uuid4()), parse_scopes("Full"), now)
     try:
         await rows.change_state(
