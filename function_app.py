@@ -4,8 +4,10 @@
 
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
     cycle                the orchestrator; advance, run_step are its activities
-    start_job, pause_job, restart_job, get_job, provision_on_demand
+    start_job, pause_job, restart_job, get_job, delete_job, provision_on_demand
                          the HTTP resources of Microsoft Graph's synchronization API
+    get_provisioning_logs, get_audits
+                         what the job did, and what was ordered and changed
     health               whether the app answers
 
 The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
@@ -21,7 +23,9 @@ import azure.durable_functions as df  # type: ignore[import-untyped]
 import azure.functions as func
 
 from provisioning.api.answers import Call, Refusal, Reply, not_found
+from provisioning.api.callers import caller
 from provisioning.api.jobs import job_resource, reset_criteria
+from provisioning.api.logs import page_document, query_of
 from provisioning.api.on_demand import asked_object, on_demand_answer
 from provisioning.config import Settings
 from provisioning.engine import control, orchestration
@@ -43,9 +47,8 @@ BUSY = frozenset(
         df.OrchestrationRuntimeStatus.Suspended,
     }
 )
-RUNNING = Refusal(
-    409, "Conflict", "A cycle of this job is running already; it goes on, and a second one is not needed."
-)
+RUNNING = Refusal(409, "Conflict", "A cycle of this job is running already; it goes on, and no second one is started.")
+IN_THE_WAY = Refusal(409, "Conflict", "A cycle of this job is running: pause the job, and delete it when it has ended.")
 
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -170,13 +173,18 @@ async def get_job(req: func.HttpRequest) -> func.HttpResponse:
 async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     async def answer() -> None:
         running = (await _job(req)).engine
-        if await is_busy(running, client):
-            raise already_running()
-        await control.start(running)
+        state, _ = await running.context.rows.state()
+        busy = await is_busy(running, client)
+        if busy and not state.paused:
+            raise RUNNING
+        await control.start(running, by=_by(req))
+        if busy:
+            return  # the pause is taken back, and the cycle that it had let go on runs
         try:
             await start_cycle(running, client)
         except (LeaseLost, RowConflict) as held:
-            raise already_running() from held
+            if not state.paused:
+                raise RUNNING from held
 
     return await _answered(req, answer)
 
@@ -185,7 +193,7 @@ async def start_job(req: func.HttpRequest, client: df.DurableOrchestrationClient
 @app.route(f"{JOB}/pause", methods=["POST"])
 async def pause_job(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> None:
-        await control.pause((await _job(req)).engine)
+        await control.pause((await _job(req)).engine, by=_by(req))
 
     return await _answered(req, answer)
 
@@ -195,7 +203,40 @@ async def pause_job(req: func.HttpRequest) -> func.HttpResponse:
 async def restart_job(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> None:
         engine, scopes = (await _job(req)).engine, reset_criteria(req.get_body())
-        await control.restart(engine, scopes, by="a caller of restart")
+        await control.restart(engine, scopes, by=_by(req))
+
+    return await _answered(req, answer)
+
+
+@app.function_name("delete_job")
+@app.route(JOB, methods=["DELETE"])
+async def delete_job(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> None:
+        try:
+            await control.delete((await _job(req)).engine, by=_by(req))
+        except LeaseLost as held:
+            raise IN_THE_WAY from held
+
+    return await _answered(req, answer)
+
+
+@app.function_name("get_provisioning_logs")
+@app.route("v1.0/auditLogs/provisioning", methods=["GET"])
+async def get_provisioning_logs(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        query = query_of(req.params, "provisioningObjectSummary")
+        return page_document(await (await engine()).context.journal.search(query), req.url, "provisioning")
+
+    return await _answered(req, answer)
+
+
+@app.function_name("get_audits")
+@app.route("v1.0/auditLogs/directoryAudits", methods=["GET"])
+async def get_audits(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        query, context = query_of(req.params, "directoryAudit"), (await engine()).context
+        page = await context.audit.search(query, principal=context.job.application)
+        return page_document(page, req.url, "directoryAudits")
 
     return await _answered(req, answer)
 
@@ -223,8 +264,8 @@ async def _job(req: func.HttpRequest) -> "App":
     return found
 
 
-def already_running() -> Refusal:
-    return Refusal(409, "Conflict", "A cycle of this job is running already; it goes on, and no second one is started.")
+def _by(req: func.HttpRequest) -> str:
+    return caller(req.headers, os.environ)
 
 
 async def _answered(req: func.HttpRequest, answer: Callable[[], Awaitable[dict[str, Any] | None]]) -> func.HttpResponse:

@@ -42,6 +42,7 @@ from provisioning.adapters.servicenow import (
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.config import (
     GUARDED,
+    HIDDEN,
     AzureIdentity,
     ClientCertificate,
     ClientSecret,
@@ -249,6 +250,8 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         pace=Pace(slots=settings.slots, interval=settings.interval),
         log_retention=settings.log_retention_days * 86400.0,
         reconciles_every=settings.reconciles_every,
+        settings=settings.given,
+        hidden_settings=HIDDEN,
     )
 
 

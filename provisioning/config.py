@@ -7,6 +7,7 @@ in a message nor shown in a `repr`. This module knows neither side: it checks fo
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import uuid
@@ -89,6 +90,10 @@ SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
     | {"SERVICENOW_API_KEY"}
 )
+HIDDEN = SECRET | {"SERVICENOW_USERNAME", "PROTECTED_ACCOUNTS", "ALLOWED_ACCOUNTS"}
+"""Secrets and the names of people: their values are in no log and no audit trail."""
+MARK = 4
+"""Hexadecimal digits by which two values of a hidden setting are told apart: too few to try guesses on."""
 MOST_CREATED = 100_000
 OURS = ("ENTRA_", "GRAPH_", "SERVICENOW_", "PROVISIONING_")
 """Prefixes that nobody else uses here: an unknown name behind one of them is a mistake."""
@@ -188,7 +193,9 @@ State = SqliteState | TablesAccount | TablesConnection
 class Settings:
     """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB. `strict` is
     compatibility with the documented quirks of Entra's own engine. `reconciles_every` is in seconds, 0 for never.
-    `removal_limits` and `removal_shares` are those of the removal guard that are set, by what they count.
+    `removal_limits` and `removal_shares` are those of the removal guard that are set, by what they count. `given` are
+    the settings that somebody has set, as the audit trail may keep them: without `STATE`, and with a mark in place of a
+    hidden value.
     """
 
     tenant_id: str
@@ -220,6 +227,7 @@ class Settings:
     log_retention_days: int
     drift: DriftPolicy
     reconciles_every: float
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -237,6 +245,7 @@ class Settings:
             "ENTRA_SERVICE_PRINCIPAL_ID", values["ENTRA_SERVICE_PRINCIPAL_ID"], ENTERPRISE_APPLICATION
         )
         instance_url = _instance(values["SERVICENOW_INSTANCE"])
+        job_id = _job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url)
         return cls(
             tenant_id=tenant_id,
             sign_in=_sign_in(values, graph_base_url, in_azure="IDENTITY_ENDPOINT" in environ),
@@ -279,12 +288,17 @@ class Settings:
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M")),
-            job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
+            job_id=job_id,
             log_retention_days=number(
                 "LOG_RETENTION_DAYS", values.get("LOG_RETENTION_DAYS", "30"), MOST_DAYS, "how long the logs are kept"
             ),
             drift=cast("DriftPolicy", choice("DRIFT", values.get("DRIFT", "report"), get_args(DriftPolicy))),
             reconciles_every=_reconciles_every(values.get("RECONCILE_EVERY", "P7D")),
+            given={
+                name: _mark(job_id, name, value) if name in HIDDEN else value
+                for name, value in values.items()
+                if name != "STATE"
+            },
         )
 
     @property
@@ -308,6 +322,10 @@ def _present(environ: Mapping[str, str]) -> dict[str, str]:
             raise ConfigError(f"{name} holds a line break or a control character: enter it again, in one line")
         values[name] = text
     return values
+
+
+def _mark(job: str, name: str, value: str) -> str:
+    return hashlib.sha256(f"{job}\n{name}\n{value}".encode()).hexdigest()[:MARK]
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:

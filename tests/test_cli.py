@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pty
@@ -326,6 +327,37 @@ def test_logs_are_sentences_newest_first(person):
 # --- interrupted and killed ---------------------------------------------------------------------
 
 
+def test_logs_are_searched_and_exported_as_json_and_as_microsofts_tables(person, tmp_path):
+    cycle = person.gets("run")["cycle"]
+    assert len(person.gets("logs")) == 20
+    person.types("logs", "--out", str(tmp_path / "all.json"))
+    everything = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
+    failed = [entry for entry in everything if entry["provisioningStatusInfo"]["status"] == "failure"]
+    assert failed
+    assert len(everything) > 100
+    assert person.gets("logs", "--status", "failure", "--cycle", cycle, "--limit", "1000") == failed
+    one = everything[7]
+    assert person.gets("logs", "--change-id", one["changeId"]) == [one]
+    assert person.gets("logs", "--filter", f"changeId eq '{one['changeId']}'", "--action", "delete") == []
+    oldest = person.gets("logs", "--orderby", "activityDateTime asc", "--limit", "2")
+    assert [entry["id"] for entry in oldest] == [entry["id"] for entry in everything[:-3:-1]]
+    assert person.gets("logs", "--until", "2020-01-01") == []
+    assert "no entries that this search asks for" in person.types("logs", "--until", "2020-01-01").stdout
+    done = person.types("logs", "--csv", "--out", str(tmp_path), "--status", "failure")
+    assert (done.returncode, f"{len(failed):,} entries are in" in done.stdout) == (0, True)
+    with (tmp_path / "ProvisioningLogs.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["changeId"] for row in csv.DictReader(file)] == [entry["changeId"] for entry in failed]
+    for wrong in (
+        ("--filter", "who eq 'x'"),
+        ("--status", "broken"),
+        ("--since", "yesterday"),
+        ("--out", str(tmp_path / "nowhere" / "x.json")),
+        ("--csv", "--json"),
+    ):
+        refused = person.types("logs", *wrong)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), wrong
+
+
 def test_a_run_that_is_killed_in_the_middle_is_finished_by_the_next_one_without_a_duplicate(person):
     person.served.servicenow.put("/service-times", insert=0.03)
     process = subprocess.Popen(
@@ -425,18 +457,35 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     assert person.served.writes == 0
     assert person.types("resync", SIOBHAN).returncode == 0
     assert person.types("resync", "nobody@contoso.com").returncode == 1
+    everybody = person.gets("status")["managed"]["user"]
+    done = person.types("resync", "--filter", "accountEnabled IS TRUE", "--filter", "userPrincipalName IS NOT NULL")
+    assert int(done.stdout.split()[4]) >= everybody  # whom the instance refuses is known to the job as well
+    assert "evaluates 0 users" in person.types("resync", "--filter", "employeeHireDate EQUALS never").stdout
+    for wrong in ((), (SIOBHAN, "--filter", "city IS NULL"), ("--filter", "city Athens")):
+        refused = person.types("resync", *wrong)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), wrong
     wrong = person.types("restart", "--scope", "Everything")
     assert (wrong.returncode, "resetScope" in wrong.stderr) == (1, True)
     assert person.types("delete").returncode == 1
-    assert person.types("delete", "--yes").returncode == 0
+    assert person.types("delete", "--yes", USER="ada").returncode == 0
     assert person.gets("status")["managed"] == {}
+    assert person.gets("status")["status"] == "Paused"
+    first, *_, last = person.gets("audit")
+    assert first["activityDisplayName"] == "Delete provisioning configuration"
+    assert first["initiatedBy"]["user"]["displayName"] == "command line (ada)"
+    assert last["activityDisplayName"] == "Add provisioning configuration"
+    told = person.types("audit", "--limit", "1").stdout
+    assert "Delete provisioning configuration, by command line (ada): status Active -> Paused" in told
+    only = person.gets("audit", "--filter", "activityDisplayName eq 'Resync'")
+    assert [entry["targetResources"][1]["type"] for entry in only if entry["targetResources"][1:]] == ["User"]
+    assert person.types("audit", "--filter", "who eq 'ada'").returncode == 1
 
 
 def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
-    assert len(commands) == 16
+    assert len(commands) == 17
     assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []
 
 

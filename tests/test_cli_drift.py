@@ -38,7 +38,9 @@ def test_drift_names_the_column_both_values_and_who_it_was_and_writes_nothing(pe
     done = person.types("drift")
     assert done.returncode == 0, done.stderr
     assert "1 values were changed by others" in done.stdout
-    assert f"last_name was {before['last_name']} and is Changed (record last updated by admin on " in done.stdout
+    assert (
+        f"last_name was {before['last_name']} and is Changed (record last updated by another.person on " in done.stdout
+    )
     assert person.served.writes == 0
 
 

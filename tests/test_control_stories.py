@@ -8,6 +8,7 @@ import pytest
 
 from provisioning.engine import control
 from provisioning.engine.cycle import Pace
+from provisioning.engine.jobs import JobState
 from provisioning.engine.registry import Registered
 from provisioning.errors import ConfigError, LeaseLost
 from provisioning.rules.restart import DEFAULT, SCOPES, drops_links, parse_scopes
@@ -67,7 +68,7 @@ def test_a_reset_scope_that_graph_does_not_have_is_refused(text):
 def test_a_paused_job_begins_nothing_and_goes_on_where_it_stopped(world):
     hire(world, "ada")
     tick(world)
-    world.run(control.pause(world.engine()))
+    world.run(control.pause(world.engine(), by="a person"))
     assert job(world).status == "Paused"
     hire(world, "bob")
     world.pass_time(5 * HOUR)
@@ -75,7 +76,7 @@ def test_a_paused_job_begins_nothing_and_goes_on_where_it_stopped(world):
     with pytest.raises(ConfigError, match="paused"):
         world.cycle()
     assert account(world, "bob") is None
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     assert tick(world)
     assert state(world, "bob") == ACTIVE
     assert world.run(world.engine().context.rows.cycles())[0]["kind"] == "incremental"
@@ -83,7 +84,7 @@ def test_a_paused_job_begins_nothing_and_goes_on_where_it_stopped(world):
 
 def test_a_dry_run_may_look_at_a_paused_job(world):
     hire(world, "ada")
-    world.run(control.pause(world.engine()))
+    world.run(control.pause(world.engine(), by="a person"))
     assert world.cycle(dry_run=True).finished
 
 
@@ -93,7 +94,7 @@ def test_a_running_cycle_completes_when_the_job_is_paused(world):
 
     async def story():
         progress = await engine.begin_cycle()
-        await control.pause(engine)
+        await control.pause(engine, by="a person")
         assert await engine.is_due(), "and its next driver goes on with it when this one dies"
         while not progress.at_rest:
             progress = await engine.advance(progress.turn)
@@ -224,7 +225,7 @@ def test_a_dry_run_shows_what_a_restart_would_do_and_leaves_the_order_to_the_nex
 def test_every_scope_lets_a_paused_job_run(settled):
     for scope in SCOPES:
         world = settled
-        world.run(control.pause(world.engine()))
+        world.run(control.pause(world.engine(), by="a person"))
         restart(world, scope)
         world.pass_time(40 * MINUTE)
         assert tick(world), scope
@@ -323,7 +324,7 @@ def test_a_resync_of_one_user_evaluates_that_one_only(settled):
     settled.pass_time(40 * MINUTE)
     tick(settled)
     assert account(settled, "ada")["title"] == "Changed here"
-    settled.run(control.resync(settled.engine(), "user", settled.ada))
+    settled.run(control.resync(settled.engine(), "user", settled.ada, by="a person"))
     settled.pass_time(40 * MINUTE)
     tick(settled)
     assert account(settled, "ada")["title"] == "Analyst"
@@ -334,7 +335,7 @@ def test_a_resync_of_a_group_restores_its_record_and_its_members(settled):
     (sales,) = settled.instance.find("sys_user_group", name="Sales")
     (row,) = settled.instance.find("sys_user_grmember", group=sales["sys_id"])
     settled.instance.delete("sys_user_grmember", row["sys_id"])
-    settled.run(control.resync(settled.engine(), "group", settled.group))
+    settled.run(control.resync(settled.engine(), "group", settled.group, by="a person"))
     settled.pass_time(40 * MINUTE)
     tick(settled)
     assert settled.members("Sales") == {"ada@contoso.example"}
@@ -348,7 +349,7 @@ def test_a_resync_by_a_filter_evaluates_its_people(settled):
     for name in ("ada", "bob", "cy"):
         settled.instance.update("sys_user", account(settled, name)["sys_id"], {"title": "Changed here"})
     clause = read_clause("jobTitle EQUALS Analyst", "user")
-    assert settled.run(control.resync_filter(settled.engine(), [clause])) == 2
+    assert settled.run(control.resync_filter(settled.engine(), [clause], by="a person")) == 2
     settled.pass_time(40 * MINUTE)
     tick(settled)
     assert [account(settled, name)["title"] for name in ("ada", "bob", "cy")] == ["Analyst", "Changed here", "Analyst"]
@@ -382,13 +383,18 @@ def test_a_clause_is_read_as_people_write_it(text, clause):
     assert str(read_clause(text, "user")) == clause
 
 
-def test_deleting_a_job_drops_all_its_state_but_the_log_and_leaves_the_accounts(settled):
-    settled.run(control.delete(settled.engine()))
+def test_deleting_a_job_drops_all_its_state_but_the_logs_and_leaves_it_paused_and_the_accounts_alone(settled):
+    settled.run(control.delete(settled.engine(), by="a person"))
     left = rows_of(settled)
     assert left.keys() == {"job", "journal"}
-    assert left["job"] == 3, "its lease, and the claims and jobs of the instance"
+    trail = len(settled.run(settled.engine().context.audit.newest()))
+    assert left["job"] == 4 + trail, "its state, its lease, and the claims and jobs of the instance"
+    assert job(settled) == JobState(paused=job(settled).paused)
     assert state(settled, "ada") == ACTIVE
     settled.restart()
+    settled.pass_time(5 * HOUR)
+    assert not tick(settled), "a timer does not bring it back"
+    settled.run(control.start(settled.engine(), by="a person"))
     assert tick(settled)
     assert kinds(settled) == ["initial"]
     assert link_of(settled, settled.ada).origin == "adopted"
@@ -398,7 +404,7 @@ def test_a_job_whose_cycle_runs_is_not_deleted(settled):
     async def story():
         await settled.engine().begin_cycle()
         with pytest.raises(LeaseLost, match="runs"):
-            await control.delete(settled.engine())
+            await control.delete(settled.engine(), by="a person")
 
     settled.run(story())
     assert link_of(settled, settled.ada).linked
@@ -417,7 +423,7 @@ def test_two_jobs_with_the_same_people_for_the_same_instance_are_refused(settled
 
 
 def test_a_job_that_was_deleted_is_in_nobodys_way(settled):
-    settled.run(control.delete(settled.engine()))
+    settled.run(control.delete(settled.engine(), by="a person"))
     settled.run(other(settled).begin_cycle())
 
 

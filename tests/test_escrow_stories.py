@@ -113,6 +113,35 @@ def test_a_change_that_does_not_help_does_not_begin_the_pauses_anew(world):
     assert (escrow.attempts, escrow.since, escrow.next_attempt) == (2, since, since + 6 * HOUR)
 
 
+def test_a_value_that_another_record_has_is_tried_in_the_next_two_cycles_and_then_after_the_pauses(world):
+    world.instance.insert("sys_user", {"user_name": "ada@contoso.example"})
+    world.instance.access.hidden_rows["sys_user"] = "user_name=ada@contoso.example"
+    ada = hire(world, "ada")
+    asked = [round(at, 1) for at in cycles(world, 13)]
+    assert asked[:3] == [0.0, 0.7, 1.3]
+    assert [round(at) for at in asked[3:]] == [6, 12]
+    assert link_of(world, ada).escrow.code == "Conflict"
+
+
+def test_the_removal_of_a_membership_that_was_refused_is_proven_anew_before_it_is_tried_again(world):
+    ada = hire(world, "ada")
+    group = group_of(world, "Sales", ada)
+    world.cycle()
+    rule = refuse(world, "delete", "user.nameISNOTEMPTY^ORuserISNOTEMPTY", table="sys_user_grmember")
+    world.directory.remove_member(group, ada)
+    world.cycle()
+    assert world.members("Sales") == {"ada@contoso.example"}
+    allow(world, rule)
+    world.directory.add_member(group, ada)
+    world.pass_time(2400)
+    world.cycle()
+    assert world.members("Sales") == {"ada@contoso.example"}, "she is a member"
+    world.directory.remove_member(group, ada)
+    world.pass_time(2400)
+    world.cycle()
+    assert world.members("Sales") == set()
+
+
 def test_what_may_pass_is_tried_in_each_cycle(world):
     ada = hire(world, "ada")
     world.instance.faults.add("batch: POST sys_user", "status", times=None, status=500)

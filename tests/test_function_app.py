@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import azure.functions as func
 import httpx
 import pytest
 
 import function_app
+from provisioning.api.callers import BY_KEY, caller
 from provisioning.app import App, open_app
 from provisioning.config import Settings
 from tests.durable import Host, InProcess, functions_of
@@ -75,12 +77,21 @@ class Place:
         await functions_of(function_app.app)["tick"].get_user_function()(timer=timer, client=self.client)
 
     async def request(
-        self, name: str, *, body: Any = None, headers: dict[str, str] | None = None, client: bool = False, **params: str
+        self,
+        name: str,
+        *,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        client: bool = False,
+        query: dict[str, str] | None = None,
+        **params: str,
     ) -> func.HttpResponse:
         found = {"sp": self.settings.service_principal_id, "job": self.settings.job_id} | params
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+        asked = query or {}
+        address = f"http://127.0.0.1/v1.0/x?{urlencode(asked)}"
         request = func.HttpRequest(
-            "POST", "http://127.0.0.1/", body=content, headers=headers or {}, route_params=found, params={}
+            "POST", address, body=content, headers=headers or {}, route_params=found, params=asked
         )
         more = {"client": self.client} if client else {}
         return await functions_of(function_app.app)[name].get_user_function()(req=request, **more)
@@ -230,6 +241,136 @@ def test_another_application_or_job_does_not_exist_here(place, name, params):
     run(place, story)
 
 
+def test_start_takes_back_a_pause_while_the_cycle_goes_on_that_the_pause_let_end(place):
+    async def story() -> None:
+        await place.start()
+        running = place.host.instances[place.instance_id]
+        await place.host.step(place.instance_id)
+        assert (await place.request("pause_job")).status_code == 204
+        assert (await place.start()).status_code == 204
+        assert (await place.start()).status_code == 409, "nothing is left to take back"
+        assert place.host.instances[place.instance_id] is running
+        await place.host.finish(place.instance_id)
+        place.ahead = DAY
+        await place.tick()
+        assert place.host.instances[place.instance_id] is not running
+
+    run(place, story)
+
+
+def test_start_takes_back_a_pause_while_a_command_line_has_the_job(place):
+    async def story() -> None:
+        await place.app.engine.begin_cycle()
+        await place.request("pause_job")
+        assert (await place.start()).status_code == 204
+        assert place.host.instances == {}
+        assert (await place.start()).status_code == 409
+
+    run(place, story)
+
+
+# --- deleting -----------------------------------------------------------------------------------
+
+
+def test_a_deleted_job_is_forgotten_stays_paused_and_begins_anew_only_when_it_is_started(place):
+    async def story() -> None:
+        await place.start()
+        await place.host.finish(place.instance_id)
+        accounts = len(place.instance.rows("sys_user"))
+        writes = dict(place.instance.counts)
+        response = await place.request("delete_job")
+        assert (response.status_code, response.get_body()) == (204, b"")
+        assert dict(place.instance.counts) == writes, "ServiceNow is not asked for anything"
+        job = json.loads((await place.request("get_job")).get_body())
+        assert (job["status"]["code"], job["schedule"]["state"]) == ("Paused", "Paused")
+        assert job["status"]["synchronizedEntryCountByType"] == []
+        first = place.host.instances[place.instance_id]
+        place.ahead = DAY
+        await place.tick()
+        assert place.host.instances[place.instance_id] is first
+        assert (await place.request("delete_job")).status_code == 204
+        assert json.loads((await place.request("get_provisioning_logs")).get_body())["value"]
+        assert (await place.start()).status_code == 204
+        assert (await place.host.finish(place.instance_id)).output["kind"] == "initial"
+        assert len(place.instance.rows("sys_user")) == accounts, "nobody twice"
+
+    run(place, story)
+
+
+def test_a_job_whose_cycle_runs_is_not_deleted(place):
+    async def story() -> None:
+        await place.start()
+        await place.host.step(place.instance_id)
+        refused = await place.request("delete_job")
+        assert (refused.status_code, error_of(refused)["code"]) == (409, "Conflict")
+        assert (await place.host.finish(place.instance_id)).output["finished"]
+
+    run(place, story)
+
+
+# --- logs ---------------------------------------------------------------------------------------
+
+
+def test_the_log_is_answered_page_by_page_with_a_link_to_the_next(place):
+    async def story() -> None:
+        await place.start()
+        await place.host.finish(place.instance_id)
+        query = {"$filter": "provisioningAction eq 'create'", "$top": "5"}
+        seen: list[str] = []
+        while query:
+            page = json.loads((await place.request("get_provisioning_logs", query=query)).get_body())
+            assert page["@odata.context"] == "http://127.0.0.1/v1.0/$metadata#auditLogs/provisioning"
+            assert all(entry["provisioningAction"] == "create" for entry in page["value"])
+            seen += [entry["id"] for entry in page["value"]]
+            query = dict(parse_qsl(urlsplit(page.get("@odata.nextLink", "")).query))
+        everything = json.loads((await place.request("get_provisioning_logs", query={"$top": "1000"})).get_body())
+        assert seen == [e["id"] for e in everything["value"] if e["provisioningAction"] == "create"]
+        assert len(seen) > 5
+
+    run(place, story)
+
+
+@pytest.mark.parametrize("query", [{"$filter": "x eq 1"}, {"$top": "0"}, {"$top": "ten"}, {"$select": "id"}])
+@pytest.mark.parametrize("name", ["get_provisioning_logs", "get_audits"])
+def test_a_query_that_cannot_be_answered_is_refused_and_says_why(place, name, query):
+    async def story() -> None:
+        response = await place.request(name, query=query)
+        assert (response.status_code, error_of(response)["code"]) == (400, "Request_BadRequest")
+
+    run(place, story)
+
+
+def test_orders_over_http_are_in_the_audit_trail(place):
+    async def story() -> None:
+        for name in ("pause_job", "restart_job", "delete_job"):
+            await place.request(name)
+        audits = json.loads((await place.request("get_audits")).get_body())
+        assert audits["@odata.context"].endswith("#auditLogs/directoryAudits")
+        assert {entry["activityDisplayName"] for entry in audits["value"]} == {
+            "Disable/pause provisioning configuration",
+            "Enable/restart provisioning configuration",
+            "Delete provisioning configuration",
+        }
+        actors = {entry["initiatedBy"]["user"]["displayName"] for entry in audits["value"]}
+        assert actors == {"a caller with a key of the app"}
+
+    run(place, story)
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "actor"),
+    [
+        ({"WEBSITE_AUTH_ENABLED": "True"}, "ada@contoso.com", "ada@contoso.com"),
+        ({"WEBSITE_AUTH_ENABLED": "True"}, "", BY_KEY),
+        ({"WEBSITE_AUTH_ENABLED": "True"}, "a\nb", BY_KEY),
+        ({"WEBSITE_AUTH_ENABLED": "False"}, "mallory", BY_KEY),
+        ({}, "mallory", BY_KEY),
+    ],
+)
+def test_a_name_in_a_header_counts_only_where_the_platform_has_written_it(environ, name, actor):
+    assert caller({"x-ms-client-principal-name": name}, environ) == actor
+
+
 # --- status and on-demand -----------------------------------------------------------------------
 
 
@@ -357,7 +498,7 @@ def bindings() -> Iterator[tuple[str, Any, dict[str, Any]]]:
 def test_functions_have_names_that_the_host_takes():
     names = list(functions_of(function_app.app))
     assert all(re.fullmatch(r"[a-z][a-z0-9_-]{0,127}", name) for name in names)
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 13
 
 
 def test_parameters_are_named_and_annotated_as_the_worker_wants_them():

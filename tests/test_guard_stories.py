@@ -278,10 +278,14 @@ def test_more_than_a_page_is_held_offered_again_and_approved_as_one_plan(tmp_pat
 def test_what_a_person_approves_goes_through_and_the_record_says_who_approved_it(company):
     plan = company.cycle().held
     approve(company, plan)
+    company.pass_time(1.0)
     progress = company.cycle()
     assert (progress.held, active(company)) == (None, set(range(5, 20)))
-    (ruling,) = company.run(company.engine().context.rows.rulings())
-    assert (ruling.plan, ruling.approves, ruling.by, ruling.used) == (plan, True, BY, progress.cycle)
+    carried_out, approved = [e for e in company.run(company.engine().context.audit.newest()) if "plan" in e.changes]
+    assert (approved.activity, approved.actor) == ("Approve held removals", BY)
+    assert approved.changes == {"plan": (None, plan), "users": ("5", None)}
+    assert (carried_out.activity, carried_out.actor) == ("Carry out ruling on held removals", "Provisioning Service")
+    assert carried_out.changes == {"plan": (None, plan), "cycle": (None, progress.cycle), "by": (None, BY)}
 
 
 def test_a_plan_that_only_a_dry_run_has_shown_can_be_approved(company):

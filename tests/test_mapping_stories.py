@@ -140,13 +140,23 @@ def test_a_composite_key_tells_people_with_the_same_number_apart(world):
 
 def test_two_new_people_who_share_a_key_of_any_precedence_are_told_and_only_one_is_created(world):
     map_user(world, "employee_number", "employeeId", matching_priority=2)
-    hire(world, "ada", employeeId="7")
-    hire(world, "bob", employeeId="7")
+    ada, bob = hire(world, "ada", employeeId="7"), hire(world, "bob", employeeId="7")
     world.cycle()
     assert len(world.instance.find("sys_user", employee_number="7")) == 1
     assert errors(world) == {"DuplicateSourceEntries"}
     world.cycle()
-    assert len(world.instance.find("sys_user", employee_number="7")) == 1
+    (made,) = world.instance.find("sys_user", employee_number="7")
+    keeper = next(
+        user
+        for user in (ada, bob)
+        if world.directory.objects[user].attributes["userPrincipalName"] == made["user_name"]
+    )
+    world.directory.update_user(keeper, employeeId="8")
+    world.pass_time(2400.0)
+    world.cycle()
+    world.pass_time(2400.0)
+    world.cycle()
+    assert {row["employee_number"] for name in ("ada", "bob") if (row := account(world, name))} == {"7", "8"}
 
 
 def test_somebody_with_neither_key_is_told(world):

@@ -92,7 +92,7 @@ def test_a_person_who_has_mended_it_starts_the_job_and_does_not_wait(world):
     world.pass_time(45 * MINUTE)
     world.restart()
     assert not tick(world)
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     assert tick(world)
     assert (job(world).quarantine, state(world, "ada")) == (None, ACTIVE)
 
@@ -109,7 +109,7 @@ def test_after_four_weeks_the_job_is_disabled_until_somebody_starts_it(world):
         world.cycle()
     world.instance.faults.clear()
     world.restart()
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     assert tick(world)
     assert state(world, "ada") == ACTIVE
     assert not job(world).disabled
@@ -135,7 +135,7 @@ def test_too_large_a_share_of_failures_quarantines_the_job_and_all_is_tried_agai
     assert tries(world) - before == 6, "although their own pause has not ended"
     assert job(world).quarantine.series_count == 1
     allow(world, rule)
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     assert tick(world)
     assert job(world).quarantine is None
     assert state(world, "spy5") == ACTIVE
@@ -177,7 +177,7 @@ def test_too_many_failures_in_the_initial_cycle_prune_it_and_pause_the_job(world
     assert not tick(world)
     with pytest.raises(ConfigError, match="initial cycle"):
         world.cycle()
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     before = tries(world)
     assert tick(world)
     assert tries(world) == before, "their failures are forgotten, and so they are not tried"
@@ -200,7 +200,7 @@ def test_a_failed_disable_survives_the_pruning(world):
     assert job(world).escrows_pruned
     for rule in rules:
         allow(world, rule)
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     world.pass_time(40 * MINUTE)
     assert tick(world)
     assert state(world, "ada") == DISABLED

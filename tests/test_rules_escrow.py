@@ -20,30 +20,49 @@ from provisioning.model import (
     Update,
     Written,
 )
-from provisioning.rules.escrow import DAY, HOUR, RetryPolicy, following, is_forgotten, next_attempt, persistence
+from provisioning.rules.escrow import (
+    DAY,
+    HOUR,
+    Persistence,
+    RetryPolicy,
+    following,
+    is_forgotten,
+    next_attempt,
+    persistence,
+)
 
 CREATE, UPDATE = Create("a", 0, {}), Update("a", {}, {})
 DISABLE, REMOVE = Disable("a", {}, {}), Remove("a", {})
-REFUSED, BUSY = Refused("Conflict", "", ""), Refused("TooManyRequests", "", "")
+REFUSED, BUSY = Refused("NotPermitted", "", ""), Refused("TooManyRequests", "", "")
+TAKEN = Refused("Conflict", "", "")
 OUT = (ScopeCheck("Assigned", passed=False),)
 
 
-def series(policy: RetryPolicy, most: int = 100) -> list[float]:
-    """The seconds after the first failure at which an object is tried again that fails each time."""
+def series(policy: RetryPolicy, most: int = 100, kind: Persistence = "lasting", cycle: float = 0.0) -> list[float]:
+    """The seconds after the first failure at which an object is tried again that fails each time, with so many seconds
+    between two cycles.
+    """
     first, escrow, moment, found = 1e9, None, 1e9, []
     for _ in range(most):
-        escrow = following(escrow, "Conflict", "", "lasting", moment)
-        again = next_attempt(escrow, "lasting", moment, policy)
+        escrow = following(escrow, "Conflict", "", kind, moment)
+        again = next_attempt(escrow, kind, moment, policy)
         if again is None:
             return found
-        found.append(again - first)
-        moment = again
+        moment = max(again, moment + cycle)
+        found.append(moment - first)
     raise AssertionError("it never ends")
 
 
 def test_entras_pauses_are_6_12_and_24_hours_after_the_first_failure_then_days_until_the_28th():
     expected = [6 * HOUR, 12 * HOUR, *(day * DAY for day in range(1, 29))]
     assert series(RetryPolicy()) == expected
+
+
+def test_a_value_that_is_taken_is_tried_in_the_next_two_cycles_before_the_pauses():
+    forty = 2400.0
+    found = series(RetryPolicy(), kind="clash", cycle=forty)
+    assert found[:5] == [forty, 2 * forty, 6 * HOUR, 12 * HOUR, DAY]
+    assert found[-1] == 28 * DAY
 
 
 def test_other_pauses_can_be_set():
@@ -76,6 +95,13 @@ def test_the_next_attempt_is_later_and_the_grid_does_not_shift_when_an_object_is
         (UPDATE, REFUSED, "lasting"),
         (UPDATE, BUSY, "passing"),
         (CREATE, Refused("Conflict", "", "", transient=True), "passing"),
+        (CREATE, TAKEN, "clash"),
+        (UPDATE, TAKEN, "clash"),
+        (DISABLE, TAKEN, "removal"),
+        (Fail("EntryConflict", "", ""), None, "clash"),
+        (Fail("DuplicateSourceEntries", "", ""), None, "passing"),
+        (Fail("InvalidLookupReference", "", ""), None, "passing"),
+        (UPDATE, Refused("InvalidLookupReference", "", ""), "passing"),
         (CREATE, Unsettled("?"), "passing"),
         (DISABLE, REFUSED, "removal"),
         (REMOVE, REFUSED, "removal"),

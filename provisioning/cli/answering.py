@@ -1,10 +1,8 @@
-"""`on-demand`, `explain`, `logs`, `status`: what happened or would happen to one object, and where the job stands."""
+"""`on-demand`, `explain`, `status`: what happened or would happen to one object, and where the job stands."""
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +13,10 @@ from rich.tree import Tree
 from provisioning.app import App
 from provisioning.cli.holding import as_json as held_as_json
 from provisioning.cli.holding import sentences
-from provisioning.cli.sentences import Entry, sentence, who_is_it
+from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
-from provisioning.model import ObjectType
 
 STEPS = {
     "import": "Import",
@@ -29,13 +26,9 @@ STEPS = {
     "processing": "Values",
     "export": "Action",
 }
-STYLES = {"success": "green", "warning": "yellow", "skipped": "cyan", "failure": "red"}
 PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
-ENTRIES_SEARCHED = 10_000
-
-
 MOST_WAITING = 10_000
 
 
@@ -115,63 +108,6 @@ def _add_values(tree: Tree, entry: Entry) -> None:
             line.append(" -> ")
         line.append(value["newValue"] or "(empty)")
         branch.add(line)
-
-
-async def logs(app: App, shell: Shell, user: str | None, limit: int, *, as_json: bool) -> Exit:
-    """Newest first: one line for each decision with an effect, a failure or a skip that means something."""
-    entries = [entry async for entry in _entries(app, user, limit)]
-    if as_json:
-        shell.print_json(entries)
-        return Exit.OK
-    for entry in entries:
-        status = entry["provisioningStatusInfo"]["status"]
-        line = Text(f"{entry['activityDateTime'][:19].replace('T', ' ')}Z ", style="dim")
-        line.append(f"{status:<8}", style=STYLES.get(status, ""))
-        line.append(f" {sentence(entry)}", style="default")
-        shell.show(line)
-    if not entries:
-        shell.say(f"no entries for {user}" if user else "no entries yet: run a cycle first")
-    return Exit.OK
-
-
-async def _entries(app: App, user: str | None, limit: int) -> AsyncIterator[dict[str, Any]]:
-    context = app.engine.context
-    if user is None:
-        async for entry in context.journal.newest(limit=limit):
-            yield entry
-        return
-    key = await _object_key(app, user)
-    if key is not None:
-        for entry in await context.journal.of_object(key, limit):
-            yield entry
-        return
-    # Nobody of that name any more: the log still knows the name that the person had.
-    left = limit
-    async for entry in context.journal.newest(limit=ENTRIES_SEARCHED):
-        if left > 0 and entry["sourceIdentity"]["displayName"].casefold() == user.casefold():
-            left -= 1
-            yield entry
-
-
-async def _object_key(app: App, user: str) -> str | None:
-    """The object's key for an id that the log knows, or for a name that Entra knows."""
-    kinds: tuple[ObjectType, ...] = ("user", "group")
-    if _is_guid(user):
-        for kind in kinds:
-            if await app.engine.context.journal.of_object(f"{kind}:{user.lower()}", 1):
-                return f"{kind}:{user.lower()}"
-    for kind in kinds:
-        found = await app.source.find(kind, user)
-        if found is not None:
-            return f"{kind}:{found.id}"
-    return None
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 def _waiting(pairs: list[tuple[str, str]]) -> dict[str, Any]:

@@ -13,11 +13,23 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from provisioning.cli import answering, checking, controlling, discovering, drifting, expressions, running, schemas
+from provisioning.cli import (
+    answering,
+    auditing,
+    checking,
+    controlling,
+    discovering,
+    drifting,
+    expressions,
+    logs,
+    running,
+    schemas,
+)
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
 from provisioning.model import ObjectType
 from provisioning.rules.discovery import STATES, State
+from provisioning.rules.summary import Status
 
 PROGRAM = "python -m provisioning"
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -163,9 +175,32 @@ def restart(
 
 
 @cli.command()
-def resync(context: typer.Context, user_or_group: Key) -> None:
-    """Let the next cycle evaluate one user, or one group with all its members, as if everything had changed."""
-    _ended(controlling.resync(_shell(context), user_or_group))
+def resync(
+    context: typer.Context,
+    user_or_group: Annotated[
+        str | None, typer.Argument(metavar="USER_OR_GROUP", help="An id, a user principal name, or a group's name.")
+    ] = None,
+    *,
+    filter_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="CLAUSE",
+            help="Instead, all users of the job who pass this clause of a scoping filter: 'department EQUALS Sales'. "
+            "Repeatable: all must hold.",
+        ),
+    ] = None,
+) -> None:
+    """Let the next cycle evaluate one user, one group with all its members, or all users who pass a filter, as if
+    everything had changed.
+    """
+    if (user_or_group is None) == (not filter_):
+        raise ConfigError("resync needs a user or group, or --filter 'department EQUALS Sales'; one of the two")
+    shell = _shell(context)
+    if filter_:
+        _ended(controlling.resync_filter(shell, filter_))
+    elif user_or_group is not None:
+        _ended(controlling.resync(shell, user_or_group))
 
 
 @cli.command()
@@ -258,22 +293,49 @@ def status(context: typer.Context, *, json: Json = False) -> None:
     _ended(work())
 
 
-@cli.command()
-def logs(
+@cli.command("logs")
+def provisioning_logs(  # noqa: PLR0913 - the options of the command
     context: typer.Context,
     *,
-    user: Annotated[str | None, typer.Option(help="Only this user or group: an id or a name.")] = None,
+    filter_: Annotated[
+        str, typer.Option("--filter", help="As Graph's $filter: \"provisioningAction eq 'create' and ...\".")
+    ] = "",
+    orderby: Annotated[str, typer.Option(help="activityDateTime asc or desc; without it, newest first.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="From this day or time on: 2026-01-31T08:00:00Z.")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Up to this time, or to the end of this day.")] = "",
+    status: Annotated[Status | None, typer.Option(help="Only entries with this outcome.")] = None,
+    action: Annotated[logs.Action | None, typer.Option(help="Only entries of this action.")] = None,
+    cycle: Annotated[str, typer.Option(metavar="ID", help="Only this cycle.")] = "",
+    change_id: Annotated[str, typer.Option(metavar="ID", help="Only this change.")] = "",
+    user: Annotated[str, typer.Option(help="Only this user or group: an id or a name.")] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="How many entries; without it 20 on the screen, all into a file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the entries to this file, as JSON or with --csv.")] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write Microsoft's three CSV files, here or into the folder of --out.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Provisioning logs, newest first: searched, shown or exported."""
+    if csv and json:
+        raise ConfigError("--csv and --json are given: entries are written as one of them")
+    search = logs.Search(filter_, orderby, since, until, status, action, cycle, change_id, user, limit)
+    _ended(logs.logs(_shell(context), search, out=out, as_csv=csv, as_json=json))
+
+
+@cli.command()
+def audit(
+    context: typer.Context,
+    *,
+    filter_: Annotated[
+        str, typer.Option("--filter", help="As Graph's $filter of directoryAudit: \"activityDisplayName eq '...'\".")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 20,
     json: Json = False,
 ) -> None:
-    """Provisioning logs, newest first."""
-    shell = _shell(context)
-
-    async def work() -> Exit:
-        async with running.opened(shell) as app:
-            return await answering.logs(app, shell, user, limit, as_json=json)
-
-    _ended(work())
+    """Who ordered, changed and approved what, and what the job did to itself, newest first."""
+    _ended(auditing.audit(_shell(context), filter_, limit, as_json=json))
 
 
 @cli.command()

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import control
 from provisioning.errors import ConfigError, ObjectError
 from provisioning.model import ObjectType
 from provisioning.rules.restart import parse_scopes
+from provisioning.schema import read_clause
+from provisioning.schema.names import select_name
 
 
 async def pause(shell: Shell) -> Exit:
     async with opened(shell) as app:
-        await control.pause(app.engine)
+        await control.pause(app.engine, by=shell.who)
     shell.say("The job is paused: a running cycle comes to its end, and no other one begins until `start`")
     return Exit.OK
 
 
 async def start(shell: Shell) -> Exit:
     async with opened(shell) as app:
-        await control.start(app.engine)
+        await control.start(app.engine, by=shell.who)
     shell.say("The job is started: the next cycle begins when it is due, or with `run`")
     return Exit.OK
 
@@ -42,7 +46,7 @@ async def resync(shell: Shell, user_or_group: str) -> Exit:
     async with opened(shell, only_reads=True) as app:
         for kind in kinds:
             if (found := await app.source.find(kind, user_or_group)) is not None:
-                await control.resync(app.engine, kind, found.id)
+                await control.resync(app.engine, kind, found.id, by=shell.who)
                 shell.say(f"The next cycle evaluates {kind} {found.id} as if everything about it had changed")
                 return Exit.OK
     raise ObjectError(
@@ -50,6 +54,16 @@ async def resync(shell: Shell, user_or_group: str) -> Exit:
         f"no user or group in Microsoft Entra ID answers to {user_or_group!r}",
         "give an object id, a user principal name, or the exact display name of a group",
     )
+
+
+async def resync_filter(shell: Shell, texts: Sequence[str]) -> Exit:
+    """Users who pass all clauses. Raises `ConfigError` for a clause that cannot be read."""
+    clauses = [read_clause(text, "user") for text in texts]
+    reading = [name for clause in clauses if (name := select_name(clause.attribute)) is not None]
+    async with opened(shell, only_reads=True, reading=reading) as app:
+        number = await control.resync_filter(app.engine, clauses, by=shell.who)
+    shell.say(f"The next cycle evaluates {number:,} users as if everything about them had changed")
+    return Exit.OK
 
 
 async def delete(shell: Shell, *, sure: bool) -> Exit:
@@ -60,6 +74,7 @@ async def delete(shell: Shell, *, sure: bool) -> Exit:
             "and another first cycle would match them again. If that is meant, repeat it with --yes"
         )
     async with opened(shell) as app:
-        await control.delete(app.engine)
-    shell.say("What was stored of the job is gone; ServiceNow was not touched")
+        await control.delete(app.engine, by=shell.who)
+    shell.say("What was stored of the job is gone but its log and audit trail; ServiceNow was not touched")
+    shell.say("The job is paused: `start` lets it begin anew with an initial cycle")
     return Exit.OK

@@ -68,10 +68,12 @@ async def run(shell: Shell, approve: str | None, reject: str | None, *, reconcil
 
 async def _tell_unused(app: App, plan_id: str, shell: Shell) -> None:
     """What the plan listed was carried out, came back or changed since, so that there was nothing to rule on."""
-    newest = await app.engine.context.rows.rulings(limit=1)
-    if newest and newest[0].plan == plan_id and not newest[0].used:
-        word = "approval" if newest[0].approves else "rejection"
-        shell.note(f"The {word} of {plan_id} did not apply: nothing that this plan lists is held any more as it was")
+    trail = await app.engine.context.audit.newest()
+    newest = next((entry for entry in trail if entry.changes.get("plan", ("", ""))[1] == plan_id), None)
+    if newest is None or newest.activity == "Carry out ruling on held removals":
+        return
+    word = "approval" if newest.activity == "Approve held removals" else "rejection"
+    shell.note(f"The {word} of {plan_id} did not apply: nothing that this plan lists is held any more as it was")
 
 
 async def plan(shell: Shell, out: Path | None, *, document: Any = None, as_json: bool) -> Exit:

@@ -57,7 +57,7 @@ async def import_schema(shell: Shell, path: Path | None, *, as_json: bool) -> Ex
     if path is None:
         async with opened(shell) as app:
             context = app.engine.context
-            await Schemas(context.store, context.job.id).reset()
+            await Schemas(context.store, context.job.id).reset(by=shell.who, at=context.now())
             shell.say("The next cycle works with the schema that ships with the product and evaluates everybody again.")
         return Exit.OK
     document = read_document(path)
@@ -69,7 +69,7 @@ async def import_schema(shell: Shell, path: Path | None, *, as_json: bool) -> Ex
         if any(finding.severity == "error" for finding in findings):
             return _tell(shell, findings, as_json=as_json)
         context = app.engine.context
-        version = await Schemas(context.store, context.job.id).save(document)
+        version = await Schemas(context.store, context.job.id).save(document, by=shell.who, at=context.now())
         _tell(shell, findings, as_json=as_json)
         if not as_json:
             shell.say(

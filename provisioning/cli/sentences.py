@@ -14,6 +14,7 @@ SHOWN = 4
 RESULT, ASSIGNED = "ScopeEvaluationResult", "Assigned"
 VERBS = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
 _RECORD = re.compile(r"[0-9a-f]{32}")
+STYLES = {"success": "green", "warning": "yellow", "skipped": "cyan", "failure": "red"}
 NOUNS = {"User": "user", "Group": "group", "GroupMembership": "membership"}
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import msgspec
 
+from provisioning.engine.audit import Audit
 from provisioning.engine.cycle import Pace
 from provisioning.engine.due import Due, Held
 from provisioning.engine.edges import Edges, Waiting
@@ -44,6 +45,8 @@ class Job:
     `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others. `application` is
     the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds, and so is
     `reconciles_every`, the time in which everything is compared with ServiceNow once (0: never).
+    `settings` are the ones that somebody has set, for the audit trail: those named in `hidden_settings` have a mark
+    that tells two values apart in place of the value.
     """
 
     id: str
@@ -60,6 +63,8 @@ class Job:
     pace: Pace = field(default_factory=Pace)
     log_retention: float = 30 * 86400.0
     reconciles_every: float = 7 * 86400.0
+    settings: Mapping[str, str] = field(default_factory=dict)
+    hidden_settings: frozenset[str] = frozenset()
 
     def limits_of(self, kind: str) -> Limits:
         return self.own_limits.get(kind, self.limits)
@@ -107,6 +112,10 @@ class Context:
     @cached_property
     def held(self) -> Held:
         return Held(self.store, self.job.id)
+
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self.store, self.job.id)
 
     @cached_property
     def executed(self) -> Executed:

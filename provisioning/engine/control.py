@@ -9,25 +9,29 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from provisioning.engine.audit import entry_of
 from provisioning.engine.engine import Engine
-from provisioning.engine.jobs import JobState, Restart
+from provisioning.engine.jobs import JobState, Restart, Tell
 from provisioning.engine.plan import home_lane
 from provisioning.engine.resetting import forget_job
 from provisioning.errors import LeaseLost
 from provisioning.model import ObjectType, Pending, SourceObject, group_key, user_key
 from provisioning.rules.attributes import Facts
+from provisioning.rules.audit import Activity, Audited, Changes, Subject
 from provisioning.rules.filters import failed_filters
-from provisioning.rules.restart import ResetScope
+from provisioning.rules.restart import ResetScope, parse_scopes
 from provisioning.schema import Clause, FilterGroup
 
 PARTITIONS = "0123456789abcdef"
 
 
-async def start(engine: Engine) -> JobState:
+async def start(engine: Engine, *, by: str) -> JobState:
     """Lets cycles run again: after a pause, after 28 days in quarantine, and at once where a quarantine has slowed the
     job down; the next one then tries all that has failed. Where the job had stopped it goes on.
     """
-    return await engine.context.rows.change_state(_started)
+    return await engine.context.rows.change_state(
+        _started, _tells(engine, "Enable/start provisioning configuration", by)
+    )
 
 
 def _started(state: JobState) -> JobState:
@@ -37,10 +41,24 @@ def _started(state: JobState) -> JobState:
     return replace(state, paused=0.0, disabled=0.0, escrows_pruned=False, quarantine=lifted, eager=eager)
 
 
-async def pause(engine: Engine) -> JobState:
+def _tells(engine: Engine, activity: Activity, by: str, changes: Changes | None = None) -> Tell:
+    """That an order was given, and what the job's status became by it."""
+    entry = entry_of(activity, by, engine.context.now())
+
+    def told(before: JobState, after: JobState) -> Audited:
+        statuses: Changes = {} if before.status == after.status else {"status": (before.status, after.status)}
+        return replace(entry, changes={**(changes or {}), **statuses})
+
+    return told
+
+
+async def pause(engine: Engine, *, by: str) -> JobState:
     """A running cycle completes; no other begins."""
     now = engine.context.now()
-    return await engine.context.rows.change_state(lambda state: replace(state, paused=state.paused or now))
+    return await engine.context.rows.change_state(
+        lambda state: replace(state, paused=state.paused or now),
+        _tells(engine, "Disable/pause provisioning configuration", by),
+    )
 
 
 async def restart(engine: Engine, scopes: tuple[ResetScope, ...], *, by: str) -> JobState:
@@ -60,11 +78,19 @@ async def restart(engine: Engine, scopes: tuple[ResetScope, ...], *, by: str) ->
             state = replace(state, restart=Restart(order, tuple(dict.fromkeys((*earlier, *scopes))), now))
         return state
 
-    return await engine.context.rows.change_state(restarted)
+    scope: Changes = {"resetScope": (None, ", ".join(scopes))}
+    return await engine.context.rows.change_state(
+        restarted, _tells(engine, "Enable/restart provisioning configuration", by, scope)
+    )
 
 
-async def delete(engine: Engine) -> None:
-    """Drops all that is stored of the job; the accounts stay as they are. Raises `LeaseLost` while a cycle runs."""
+async def delete(engine: Engine, *, by: str) -> None:
+    """Drops all that is stored of the job but its log and its audit trail, and leaves it paused: `start` begins anew
+    with an initial cycle. The accounts stay as they are. Raises `LeaseLost` while a cycle runs.
+
+    A process that dies on the way leaves a paused job of which some is forgotten; whoever starts it before another
+    `delete` starts it as a restart with Full does.
+    """
     rows, now, holder = engine.context.rows, engine.context.now(), f"delete-{uuid.uuid4()}"
     found = await rows.progress()
     if found is not None and found[0].at_rest:
@@ -72,26 +98,39 @@ async def delete(engine: Engine) -> None:
     try:
         await rows.take_lease(holder, now)
     except LeaseLost as error:
-        raise LeaseLost(f"a cycle of job {engine.context.job.id} runs: pause the job, and delete it then") from error
+        job = engine.context.job.id
+        raise LeaseLost(
+            f"a cycle of job {job} runs, or another delete: pause it, and delete it then ({error})"
+        ) from error
+    order = Restart(str(uuid.uuid4()), parse_scopes("Full"), now)
     try:
+        await rows.change_state(
+            lambda state: replace(state, paused=now, restart=order),
+            _tells(engine, "Delete provisioning configuration", by),
+        )
         await forget_job(engine.context)
+        await rows.change_state(lambda _: JobState(paused=now))
         await engine.registry.leave(engine.context.job.id)
         await engine.shares.release(engine.context.job.id)
     finally:
         await rows.release_lease(holder)
 
 
-async def resync(engine: Engine, kind: ObjectType, source_id: str) -> None:
+async def resync(engine: Engine, kind: ObjectType, source_id: str, *, by: str) -> None:
     """The next cycle evaluates the object, and all members of a group, as if it had changed."""
+    subject = Subject("User" if kind == "user" else "Group", source_id)
+    await engine.context.audit.add(entry_of("Resync", by, engine.context.now(), subject=subject))
     key = user_key(source_id) if kind == "user" else group_key(source_id)
     await _stage(engine, [Pending(key, home_lane(key), refresh=True, unproven=True, expand=kind == "group")])
 
 
-async def resync_filter(engine: Engine, clauses: Sequence[Clause]) -> int:
+async def resync_filter(engine: Engine, clauses: Sequence[Clause], *, by: str) -> int:
     """As `resync`, for those of the users under the job's care who pass a scoping filter now; answers how many. The
     engine's source must read the attributes that the clauses are about.
     """
     context, number = engine.context, 0
+    shape = " AND ".join(f"{clause.attribute} {clause.operator}" for clause in clauses)  # values may be personal data
+    await context.audit.add(entry_of("Resync", by, context.now(), {"filter": (None, shape)}))
     groups = (FilterGroup("resync", tuple(clauses)),)
     for nibble in PARTITIONS:
         after = ""

@@ -14,6 +14,7 @@ from dataclasses import replace as replace_pace
 from msgspec.structs import replace
 
 from provisioning.engine.acting import act_range
+from provisioning.engine.audit import entry_of
 from provisioning.engine.collecting import (
     compare_assignments,
     open_tokens,
@@ -25,8 +26,8 @@ from provisioning.engine.collecting import (
 from provisioning.engine.context import Context
 from provisioning.engine.cycle import advance, begin, end
 from provisioning.engine.deciding import decide_range
-from provisioning.engine.jobs import JobState, Ruling
-from provisioning.engine.judging import RESTARTED, after_cycle
+from provisioning.engine.jobs import JobState, Ruling, Tell
+from provisioning.engine.judging import RESTARTED, after_cycle, told_after_cycle
 from provisioning.engine.keys import BINS
 from provisioning.engine.managed import add_managed, count_managed
 from provisioning.engine.plan import CYCLE_PLAN
@@ -68,6 +69,7 @@ from provisioning.errors import (
     Unauthorized,
     Unavailable,
 )
+from provisioning.rules.audit import SYSTEM, Activity, Audited, Changes, differences
 from provisioning.rules.reconciliation import Reconciliation, compared, due, evaluated_anew
 from provisioning.rules.restart import drops_links
 from provisioning.rules.summary import Origin
@@ -144,7 +146,10 @@ class Engine:
             return resumed
         configuration = self.context.job.configuration
         cycle = str(uuid.uuid4())
-        state = await rows.change_state(lambda known: replace(known, last_cycle=cycle, last_began=now))
+        settings = dict(self.context.job.settings)
+        state = await rows.change_state(
+            lambda known: replace(known, last_cycle=cycle, last_began=now, settings=settings), self._tell_settings(now)
+        )
         order = state.restart if is_restarted(state, found[0] if found else None) else None
         current = state.configuration == configuration and not state.unclear_since
         progress = begin(
@@ -171,6 +176,22 @@ class Engine:
         """The bins that this cycle compares with both sides."""
         every = self.context.job.reconciles_every
         return bins_of(0, len(BINS)) if state.compare_all else bins_of(*due(state.reconciliation, now, every))
+
+    def _tell_settings(self, now: float) -> Tell:
+        """Settings are no order that somebody gives here: they are found to be others than they were."""
+        entry, hidden = (
+            entry_of("Update provisioning setting or credentials", SYSTEM, now),
+            self.context.job.hidden_settings,
+        )
+
+        def told(before: JobState, after: JobState) -> Audited | None:
+            changes = differences(before.settings, after.settings, hidden)
+            if not changes:
+                return None
+            activity: Activity = entry.activity if before.settings else "Add provisioning configuration"
+            return replace(entry, activity=activity, changes=changes, reason="found when a cycle began")
+
+        return told
 
     def _refuse_if_stopped(self, state: JobState, last: Progress | None) -> None:
         """Whoever waits for a person's word begins nothing; a cycle that runs already completes."""
@@ -271,7 +292,9 @@ class Engine:
         now = self.context.now()
         job = self.context.job
         await self.context.rows.record_cycle(progress, now)
-        state = await self.context.rows.change_state(lambda known: after_cycle(known, progress, now, job))
+        state = await self.context.rows.change_state(
+            lambda known: after_cycle(known, progress, now, job), told_after_cycle(progress, now)
+        )
         if state.quarantine is not None or state.paused:
             reason = state.quarantine.reason if state.quarantine is not None else None
             logger.warning("job does not run as usual", extra={"job": job.id, "status": state.status, "reason": reason})
@@ -324,26 +347,32 @@ class Engine:
         """Lets exactly what this plan lists as held go on in the next cycle, if that begins within 24 hours. `by` says
         who wants it.
         """
-        return await self._rule(plan, approves=True, by=by)
+        return await self._rule(plan, "Approve held removals", by=by)
 
     async def reject(self, plan: str, *, by: str) -> Ruling:
         """Drops what this plan lists as held in the next cycle: the objects stay as they are until something about them
         changes again.
         """
-        return await self._rule(plan, approves=False, by=by)
+        return await self._rule(plan, "Reject held removals", by=by)
 
     async def force_deletes(self, *, by: str) -> Ruling:
         """Entra's resetScope ForceDeletes: approves what is held now. Raises `ConfigError` when nothing is."""
         state, _ = await self.context.rows.state()
         if state.held is None:
             raise ConfigError("no removals are held, so there are none to force; leave ForceDeletes out")
-        return await self.approve(state.held.plan, by=by)
+        return await self._rule(state.held.plan, "Force held removals", by=by)
 
-    async def _rule(self, plan: str, *, approves: bool, by: str) -> Ruling:
+    async def _rule(self, plan: str, activity: Activity, *, by: str) -> Ruling:
         now = self.context.now()
-        ruling = Ruling(plan, approves, by, now, now + RULING_SECONDS)
-        await self.context.rows.record_ruling(ruling)
-        await self.context.rows.change_state(lambda state: replace(state, ruling=ruling))
+        ruling = Ruling(plan, activity != "Reject held removals", by, now, now + RULING_SECONDS)
+        entry = entry_of(activity, by, now)
+
+        def told(before: JobState, _: JobState) -> Audited:
+            held = before.held.counts if before.held is not None and before.held.plan == plan else {}
+            counts: Changes = {kind: (str(number), None) for kind, number in held.items()}
+            return replace(entry, changes={"plan": (None, plan), **counts})
+
+        await self.context.rows.change_state(lambda state: replace(state, ruling=ruling), told)
         return ruling
 
 
@@ -443,6 +472,7 @@ async def _prune_log(context: Context) -> None:
     began, box = context.now(), context.time_box / 2
     before = began - context.job.log_retention
     await context.rows.forget_cycles(before)
+    await context.audit.prune(before)
     removed = await context.journal.prune(before, limit=PRUNED, until=lambda: context.now() - began > box)
     if removed:
         logger.info("log pruned", extra={"job": context.job.id, "entries": removed})

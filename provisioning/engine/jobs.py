@@ -9,19 +9,21 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from provisioning.engine import audit
 from provisioning.engine.executions import History, add_execution, execution_of
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
 from provisioning.model import Capabilities
-from provisioning.rows import Delete, Insert, Put, Replace
+from provisioning.rows import Delete, Insert, Operation, Put, Replace
+from provisioning.rules.audit import Audited
 from provisioning.rules.quarantine import Quarantine, Status
 from provisioning.rules.reconciliation import Reconciliation
 from provisioning.rules.restart import ResetScope
 
 T = TypeVar("T", bound=Struct)
 
-JOB, CYCLE = "job", "cycle"
+JOB, CYCLE = audit.TABLE, "cycle"
 LEASE_SECONDS = 900.0  # outlives the longest batch and its timeout
 RENEW_BELOW = 600.0
 
@@ -72,7 +74,8 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     person asked for and no cycle has finished with yet; `judged` names the last cycle and round that was weighed for a
     quarantine. `eager` lets the next cycle try all that has failed, whatever its time. What others change in ServiceNow
     is read from `changes_since` on; `reconciliation` is how far everything was compared, and `compare_all` (seconds
-    since 1970) when a person asked to compare all of it.
+    since 1970) when a person asked to compare all of it. `settings` are those that the last cycle began with, with
+    marks in place of what must not be shown.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     changes_since: float = 0.0
     reconciliation: Reconciliation = Reconciliation()
     compare_all: float = 0.0
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def in_quarantine(self) -> Quarantine | None:
@@ -132,6 +136,10 @@ class Lease(Struct, frozen=True):
 
     holder: str
     until: float
+
+
+Tell = Callable[[JobState, JobState], Audited | None]
+"""What the audit trail is to say of a change of the state, from the state before and the one after it."""
 
 
 class JobRows:
@@ -227,15 +235,6 @@ class JobRows:
     async def cycles(self, limit: int = 20) -> list[dict[str, Any]]:
         return [dict(row.data) for row in await self._store.scan(CYCLE, self.job, limit=limit)]
 
-    async def record_ruling(self, ruling: Ruling) -> None:
-        """Who approved or rejected what and when, newest first when the partition is read in order."""
-        key = f"{10**12 - int(ruling.at * 10):013d}|{ruling.plan}"
-        await self._store.commit(CYCLE, f"{self.job}|rulings", [Put(key, msgspec.to_builtins(ruling))])
-
-    async def rulings(self, limit: int = 20) -> list[Ruling]:
-        rows = await self._store.scan(CYCLE, f"{self.job}|rulings", limit=limit)
-        return [msgspec.convert(row.data, Ruling) for row in rows]
-
     async def take_lease(self, holder: str, now: float) -> None:
         """For who begins or resumes a cycle. Raises `LeaseLost` while somebody else's lease lasts."""
         while True:
@@ -287,13 +286,16 @@ class JobRows:
         except RowConflict:
             return  # somebody renewed or took it meanwhile: it is not ours to give back
 
-    async def change_state(self, change: Callable[[JobState], JobState]) -> JobState:
-        """Applies a change to the newest state, again if somebody else was faster."""
+    async def change_state(self, change: Callable[[JobState], JobState], tell: Tell | None = None) -> JobState:
+        """Applies a change to the newest state, again if somebody else was faster. What `tell` answers goes into the
+        audit trail with it, at once or not at all.
+        """
         while True:
             state, etag = await self.state()
             changed = change(state)
+            entry = tell(state, changed) if tell is not None else None
             try:
-                await self._save("state", changed, etag)
+                await self._save("state", changed, etag, *([audit.row_of(entry)] if entry is not None else []))
             except RowConflict:
                 continue
             return changed
@@ -302,10 +304,10 @@ class JobRows:
         row = await self._store.get(JOB, self.job, key)
         return (msgspec.convert(row.data, type_), row.etag) if row else None
 
-    async def _save(self, key: str, value: Struct, etag: str) -> str:
+    async def _save(self, key: str, value: Struct, etag: str, *more: Operation) -> str:
         data = msgspec.to_builtins(value)
         operation = Replace(key, data, etag) if etag else Insert(key, data)
-        (new,) = await self._store.commit(JOB, self.job, [operation])
+        new, *_ = await self._store.commit(JOB, self.job, [operation, *more])
         return new or ""
 
 

@@ -6,10 +6,12 @@ import math
 
 from msgspec.structs import replace
 
+from provisioning.engine.audit import entry_of
 from provisioning.engine.context import Job
-from provisioning.engine.jobs import JobState
+from provisioning.engine.jobs import JobState, Tell
 from provisioning.engine.progress import Failure, Progress
-from provisioning.rules.quarantine import Record, SynchronizationError, escrow_reason, is_expired, judge
+from provisioning.rules.audit import SYSTEM, Audited
+from provisioning.rules.quarantine import Quarantine, Record, SynchronizationError, escrow_reason, is_expired, judge
 
 KINDS = ("users", "groups", "memberships")
 DONE = ("created", "updated", "disabled", "deleted", "skipped")
@@ -32,6 +34,32 @@ def after_cycle(state: JobState, progress: Progress, now: float, job: Job) -> Jo
         return _pruned(ended, now)
     quarantine = judge(state.quarantine, record, job.thresholds, now=now, interval=job.pace.interval)
     return replace(ended, quarantine=quarantine, disabled=now if is_expired(quarantine, now) else state.disabled)
+
+
+def told_after_cycle(progress: Progress, now: float) -> Tell:
+    """What the job has done to itself: paused or disabled itself, gone into quarantine or come out of it."""
+    stopped = entry_of("Disable/pause provisioning configuration", SYSTEM, now)
+    quarantined = entry_of("Quarantine", SYSTEM, now)
+
+    def told(before: JobState, after: JobState) -> Audited | None:
+        cycle: tuple[None, str] = (None, progress.cycle)
+        if after.paused and not before.paused:
+            return replace(stopped, reason="too much failed in the initial cycle", changes={"cycle": cycle})
+        if after.disabled and not before.disabled:
+            return replace(stopped, reason="four weeks in quarantine", changes={"cycle": cycle})
+        old, new = _in_words(before.quarantine), _in_words(after.quarantine)
+        if old == new:
+            return None
+        return replace(quarantined, changes={"quarantine": (old, new), "cycle": cycle})
+
+    return told
+
+
+def _in_words(quarantine: Quarantine | None) -> str | None:
+    """Its reason and the code of its error; an error's message may name more than an audit trail should hold."""
+    if quarantine is None:
+        return None
+    return f"{quarantine.reason} ({quarantine.error.code})" if quarantine.error is not None else quarantine.reason
 
 
 def _pruned(state: JobState, now: float) -> JobState:

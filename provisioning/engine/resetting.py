@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from provisioning.engine.audit import PREFIX
 from provisioning.engine.collecting import ASSIGNMENT
 from provisioning.engine.context import Context
 from provisioning.engine.due import DUE, HELD
@@ -74,7 +75,7 @@ def _partitions(job: str) -> list[tuple[str, str]]:
 
 
 async def forget_job(context: Context) -> None:
-    """All that is stored of the job but its log."""
+    """All that is stored of the job but its log, its audit trail, its lease and its state."""
     async for _ in forget_objects(context):
         pass
     job = context.job.id
@@ -85,13 +86,16 @@ async def forget_job(context: Context) -> None:
             pass
     async for _ in _empty(context, CYCLE, job):
         pass
-    async for _ in _empty(context, JOB, job, spare="lease"):
+    async for _ in _empty(context, JOB, job, spare=("lease", "state", PREFIX)):
         pass
 
 
-async def _empty(context: Context, table: str, partition: str, *, spare: str = "") -> AsyncIterator[None]:
+async def _empty(context: Context, table: str, partition: str, *, spare: tuple[str, ...] = ()) -> AsyncIterator[None]:
+    """`spare` are beginnings of keys."""
     after = ""
     while rows := await context.store.scan(table, partition, after=after, before=AFTER_ALL, limit=PAGE):
-        await commit_each(context.store, table, [(partition, Delete(row.key)) for row in rows if row.key != spare])
+        await commit_each(
+            context.store, table, [(partition, Delete(row.key)) for row in rows if not row.key.startswith(spare)]
+        )
         after = rows[-1].key
         yield

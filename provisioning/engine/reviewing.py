@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from provisioning.engine.audit import entry_of
 from provisioning.engine.deciding import lane_of
 from provisioning.engine.jobs import HeldRemovals, JobState, Ruling
 from provisioning.engine.keys import digest, identity
@@ -20,6 +21,7 @@ from provisioning.engine.surveying import Portion, Removal, Survey, plan_identit
 from provisioning.engine.tally import kind_of
 from provisioning.engine.work import Work
 from provisioning.model import Clearance, Hold, Pending, Skip
+from provisioning.rules.audit import SYSTEM, Audited, Changes
 from provisioning.rules.review import REJECTED, HarmKind, Verdict, clearance_of, review
 from provisioning.rules.summary import Occurrence
 
@@ -149,11 +151,17 @@ def _orders(found: Survey, verdicts: Sequence[Verdict], ruling: Ruling | None) -
 async def _use(work: Work, ruling: Ruling) -> None:
     """Noted before anything is let go: a ruling is in force for this cycle alone, however often that dies."""
     used = replace(ruling, used=work.origin.cycle)
-    if ruling != used:
-        await work.context.rows.change_state(
-            lambda state: replace(state, ruling=used) if state.ruling == ruling else state
-        )
-        await work.context.rows.record_ruling(used)
+    if ruling == used:
+        return
+    changes: Changes = {"plan": (None, ruling.plan), "cycle": (None, used.used), "by": (None, ruling.by)}
+    entry = entry_of("Carry out ruling on held removals", SYSTEM, work.context.now(), changes)
+
+    def told(before: JobState, _: JobState) -> Audited | None:
+        return entry if before.ruling == ruling else None
+
+    await work.context.rows.change_state(
+        lambda state: replace(state, ruling=used) if state.ruling == ruling else state, told
+    )
 
 
 async def _carry_out(work: Work, orders: Orders, deadline: float, *, had_held: bool) -> bool:

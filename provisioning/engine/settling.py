@@ -449,7 +449,8 @@ async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
         elif _is_protected(item.decision):  # until somebody allows it, or the account loses its rights
             again.append((at, replace(blank, unproven=pending.withdrawn)))
         elif item.retry is not None and item.retry.at is not None:
-            again.append((item.retry.at, replace(blank, escrow=item.retry.escrow)))
+            # By the time it is due the member may be one again: that a membership has ended is to be read once more.
+            again.append((item.retry.at, replace(blank, escrow=item.retry.escrow, unproven=pending.withdrawn)))
     await work.context.due.add(again)
 
 

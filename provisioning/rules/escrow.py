@@ -2,7 +2,9 @@
 
 Entra's pauses for what fails until somebody changes something: 6, 12 and 24 hours after the first failure, then daily,
 and after 28 days no more. What may succeed as it is, and a removal that failed, is tried in each cycle for as long as
-it takes: a leaver who is still in cannot wait until tomorrow.
+it takes: a leaver who is still in cannot wait until tomorrow. So is what another object stands in the way of, since no
+change of the failed one tells that the other has moved; a value that is taken may be given free by the same cycle's or
+the next one's writes, and is tried twice before the pauses.
 """
 
 from __future__ import annotations
@@ -17,8 +19,15 @@ from provisioning.rules.scope import in_scope
 
 HOUR, DAY = 3600.0, 86400.0
 
-Persistence = Literal["passing", "lasting", "removal"]
-"""What a failure is: it may pass by itself, lasts until something changes, or leaves somebody in who should be out."""
+Persistence = Literal["passing", "lasting", "clash", "removal"]
+"""What a failure is: it may pass without a change of the object, lasts until it changes, is a value that another record
+has, or leaves somebody in who should be out.
+"""
+ELSEWHERE = frozenset({"DuplicateSourceEntries", "InvalidLookupReference"})
+"""Codes whose cause lies in another object."""
+CLASHES = frozenset({"Conflict", "EntryConflict"})
+CLASHES_AT_ONCE = 2
+"""Cycles that try a clash again before the pauses begin."""
 
 
 class RetryPolicy(Struct, frozen=True):
@@ -39,20 +48,27 @@ def persistence(decision: Decision, outcome: WriteOutcome | None) -> Persistence
         case _, Unsettled():
             return "passing"
         case ((Create() | Update()), Refused(code=code, transient=transient)):
-            return "passing" if transient or is_passing(code) else "lasting"
+            return "passing" if transient else _persistence_of(code)
         case Fail(code=code), None:
             if decision.scope and not in_scope(decision.scope):
                 return "removal"
-            return "passing" if is_passing(code) else "lasting"
+            return _persistence_of(code)
         case _:
             return None
 
 
+def _persistence_of(code: str) -> Persistence:
+    if code in CLASHES:
+        return "clash"
+    return "passing" if code in ELSEWHERE or is_passing(code) else "lasting"
+
+
 def next_attempt(escrow: Escrow | None, outcome: Persistence, now: float, policy: RetryPolicy) -> float | None:
     """The time from which the object is tried again: at or before `now` means in the next cycle, None never again.
-    `escrow` is that of the series which this failure goes on with, None where it is the first.
+    `escrow` is that of the series which this failure goes on with, this failure included, None where it is the first.
     """
-    if outcome != "lasting":
+    attempts = escrow.attempts if escrow is not None else 1
+    if outcome in {"passing", "removal"} or (outcome == "clash" and attempts <= CLASHES_AT_ONCE):
         return now
     since = escrow.since if escrow is not None else now
     passed = now - since

@@ -1,6 +1,6 @@
-"""Queries of the provisioning log in OData, as Microsoft Graph takes them at /auditLogs/provisioning. Pure.
+"""Queries of the logs in OData, as Microsoft Graph takes them at /auditLogs/provisioning and directoryAudits. Pure.
 
-`$filter` knows eq, ne, gt, ge, lt, le, contains, startswith, `and` and parentheses over the properties in `PROPERTIES`;
+`$filter` knows eq, ne, gt, ge, lt, le, contains, startswith, `and` and parentheses over the properties in `RESOURCES`;
 values are compared with case, as Entra does. `$orderby` is by activityDateTime. This module does not know where entries
 are kept; it says which span of time and which object a query is limited to, so that whoever reads need not read all.
 """
@@ -23,6 +23,8 @@ from provisioning.errors import QueryError
 Kind = Literal["text", "time", "number"]
 Operator = Literal["eq", "ne", "gt", "ge", "lt", "le", "contains", "startswith"]
 
+Resource = Literal["provisioningObjectSummary", "directoryAudit"]
+
 PROPERTIES: Mapping[str, Kind] = {
     "activityDateTime": "time",
     "durationInMilliseconds": "number",
@@ -41,6 +43,19 @@ PROPERTIES: Mapping[str, Kind] = {
         ),
         "text",
     ),
+}
+RESOURCES: Mapping[Resource, Mapping[str, Kind]] = {
+    "provisioningObjectSummary": PROPERTIES,
+    "directoryAudit": {
+        "activityDateTime": "time",
+        **dict.fromkeys(
+            (
+                *("id", "category", "correlationId", "result", "activityDisplayName", "loggedByService"),
+                *("operationType", "initiatedBy/user/displayName", "initiatedBy/app/displayName"),
+            ),
+            "text",
+        ),
+    },
 }
 COMPARISONS: Mapping[str, Operator] = {"eq": "eq", "ne": "ne", "gt": "gt", "ge": "ge", "lt": "lt", "le": "le"}
 FUNCTIONS: Mapping[str, Operator] = {"contains": "contains", "startswith": "startswith"}
@@ -61,8 +76,8 @@ class Condition:
         found = _value(entry, self.property)
         if found is None:
             return self.operator == "ne"
-        if PROPERTIES[self.property] == "time":
-            found = milliseconds(str(found))
+        if isinstance(found, str) and isinstance(self.value, int):
+            found = milliseconds(found)
         match self.operator, found, self.value:
             case "eq", _, _:
                 return bool(found == self.value)
@@ -95,9 +110,17 @@ class LogQuery:
     position: str = ""
 
     @classmethod
-    def parse(cls, *, filter_: str = "", order: str = "", top: int = 100, skip_token: str = "") -> Self:
+    def parse(
+        cls,
+        *,
+        filter_: str = "",
+        order: str = "",
+        top: int = 100,
+        skip_token: str = "",
+        resource: Resource = "provisioningObjectSummary",
+    ) -> Self:
         """Raises `QueryError`, with the place in the text, for what is malformed or not supported."""
-        query = cls(parse_filter(filter_), ascending=_is_ascending(order), top=top)
+        query = cls(parse_filter(filter_, resource), ascending=_is_ascending(order), top=top)
         return cls(query.conditions, query.ascending, top, query.position_in(skip_token)) if skip_token else query
 
     def matches(self, entry: Mapping[str, Any]) -> bool:
@@ -155,11 +178,11 @@ def milliseconds(text: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def parse_filter(text: str) -> tuple[Condition, ...]:
+def parse_filter(text: str, resource: Resource = "provisioningObjectSummary") -> tuple[Condition, ...]:
     """The conditions that must all hold. Raises `QueryError` with the place where the text cannot be understood."""
     if not text.strip():
         return ()
-    reader = _Reader(text)
+    reader = _Reader(text, resource)
     conditions = reader.conjunction()
     reader.expect_end()
     return tuple(conditions)
@@ -168,8 +191,10 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
 class _Reader:
     """Reads a filter from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, resource: Resource) -> None:
         self._text = text
+        self._resource = resource
+        self._properties = RESOURCES[resource]
         self._tokens: list[tuple[str, int]] = []
         self._next = 0
         position = 0
@@ -208,15 +233,15 @@ class _Reader:
         if operator is None:
             raise self._error(f"expected one of {', '.join(COMPARISONS)}, found {_shown(word)}")
         self._take()
-        return [Condition(name, operator, self._literal(PROPERTIES[name]))]
+        return [Condition(name, operator, self._literal(self._properties[name]))]
 
     def _function(self, name: Operator) -> Condition:
         self._take()
         self._mark("(")
         wanted = self._property()
-        if PROPERTIES[wanted] != "text":
+        if self._properties[wanted] != "text":
             self._next -= 1
-            raise self._error(f"{name} is for texts, and {wanted} is a {PROPERTIES[wanted]}")
+            raise self._error(f"{name} is for texts, and {wanted} is a {self._properties[wanted]}")
         self._mark(",")
         value = self._literal("text")
         self._mark(")")
@@ -224,12 +249,12 @@ class _Reader:
 
     def _property(self) -> str:
         token = self._peek()
-        if token is None or token not in PROPERTIES:
-            near = difflib.get_close_matches(token or "", PROPERTIES, n=1, cutoff=0.5)
+        if token is None or token not in self._properties:
+            near = difflib.get_close_matches(token or "", self._properties, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             if token in {"not", "or"}:
                 hint = "; Graph combines conditions with 'and' only"
-            raise self._error(f"expected a property of provisioningObjectSummary, found {_shown(token)}{hint}")
+            raise self._error(f"expected a property of {self._resource}, found {_shown(token)}{hint}")
         self._take()
         return token
 

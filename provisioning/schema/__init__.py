@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provisioning.schema.changes import changed_parts
 from provisioning.schema.discover import discover
 from provisioning.schema.findings import Finding, Severity
 from provisioning.schema.load import Examination, default_schema, dump, examine, load_schema
@@ -19,6 +20,7 @@ __all__ = [
     "Schema",
     "ScopeFilter",
     "Severity",
+    "changed_parts",
     "default_schema",
     "discover",
     "dump",

@@ -1,0 +1,47 @@
+"""The logs as Graph answers them: /auditLogs/provisioning and /auditLogs/directoryAudits, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from provisioning.api.answers import bad_request
+from provisioning.engine.journal import Page
+from provisioning.errors import QueryError
+from provisioning.rules.log_query import LogQuery, Resource
+
+MOST = 1000
+KNOWN = frozenset({"$filter", "$orderby", "$top", "$skiptoken"})
+
+
+def query_of(parameters: Mapping[str, str], resource: Resource) -> LogQuery:
+    """What the parameters of an address ask for. Raises `Refusal`."""
+    unknown = sorted(name for name in parameters if name.startswith("$") and name not in KNOWN)
+    if unknown:
+        raise bad_request(f"{', '.join(unknown)} is not supported here: use {', '.join(sorted(KNOWN))}.")
+    top = parameters.get("$top", "100")
+    if not top.isascii() or not top.isdigit() or not 1 <= int(top[:9]) <= MOST:
+        raise bad_request(f"$top must be a number from 1 to {MOST}.")
+    try:
+        return LogQuery.parse(
+            filter_=parameters.get("$filter", ""),
+            order=parameters.get("$orderby", ""),
+            top=int(top),
+            skip_token=parameters.get("$skiptoken", ""),
+            resource=resource,
+        )
+    except QueryError as error:
+        raise bad_request(f"{error}.") from error
+
+
+def page_document(page: Page, address: str, collection: str) -> dict[str, Any]:
+    """`address` is the one that was asked for; the next page has the same with another token."""
+    parts = urlsplit(address)
+    context = urlunsplit((parts.scheme, parts.netloc, "/v1.0/$metadata", "", f"auditLogs/{collection}"))
+    document: dict[str, Any] = {"@odata.context": context}
+    if page.next_token is not None:
+        asked = [(name, value) for name, value in parse_qsl(parts.query) if name != "$skiptoken"]
+        query = urlencode([*asked, ("$skiptoken", page.next_token)], safe="$'")
+        document["@odata.nextLink"] = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+    return {**document, "value": list(page.entries)}
