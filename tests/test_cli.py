@@ -412,7 +412,7 @@ def test_an_interrupt_ends_with_one_line_and_the_next_run_goes_on(person):
 
 
 def test_two_runs_at_once_are_one_too_many(person):
-    person.served.servicenow.put("/service-times", insert=0.03)
+    person.served.servicenow.put("/service-times", insert=0.5)
     first = subprocess.Popen(
         person.command("run"), cwd=ROOT, env=person.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -420,6 +420,7 @@ def test_two_runs_at_once_are_one_too_many(person):
     second = person.types("run")
     assert (second.returncode, len(second.stderr.splitlines())) == (1, 1)
     assert "another process runs a cycle on this state" in second.stderr
+    person.served.servicenow.put("/service-times", insert=0.0)
     assert first.wait(timeout=60) == 0
     assert person.types("plan").returncode == 0
 
