@@ -350,6 +350,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     is the object's scope after the change, `manager` its manager's source id. `redacted` names the columns whose values
     may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
     records that were not found. `told` means that the log has it already.
+    `lost` is the sys_id of the record that the object was linked to and that is gone.
     """
 
     object: str
@@ -367,6 +368,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     redacted: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict)
     told: bool = False
+    lost: str = ""
 
 
 class Clearance(Struct, frozen=True, omit_defaults=True):
