@@ -121,6 +121,12 @@ def run(
     reject: Annotated[
         str | None, typer.Option(metavar="PLAN_ID", help="Leave what this plan lists as held as it is.")
     ] = None,
+    accept_instance: Annotated[
+        bool,
+        typer.Option(
+            "--accept-instance", help="Go on with an instance that was cloned over, restored or replaced, as it is now."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run one cycle, or go on with an unfinished one. Exit code 0: done, 3: removals are held, 1: error."""
@@ -131,7 +137,7 @@ def run(
             )
     if approve is not None and reject is not None:
         raise ConfigError("--approve and --reject are given: one run can do one of them")
-    _ended(running.run(_shell(context), approve, reject, as_json=json))
+    _ended(running.run(_shell(context), approve, reject, accept_instance=accept_instance, as_json=json))
 
 
 @cli.command()

@@ -16,6 +16,7 @@ from provisioning.cli.shell import Exit, Shell, complain, in_one_line
 from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
 from provisioning.cli.watching import watching
 from provisioning.config import Settings
+from provisioning.engine import control
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.progress import Progress
 from provisioning.errors import ConfigError, Unavailable
@@ -43,10 +44,14 @@ async def opened(
         await app.close()
 
 
-async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json: bool) -> Exit:
+async def run(
+    shell: Shell, approve: str | None, reject: str | None, *, accept_instance: bool = False, as_json: bool
+) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
         await reach_both(app)
         by = shell.who
+        if accept_instance and await control.accept_instance(app.engine, by=by) is None:
+            shell.note("--accept-instance: nothing about the instance is in doubt")
         if approve is not None:
             await app.engine.approve(approve, by=by)
         if reject is not None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from provisioning.engine.engine import Engine
+from provisioning.engine.instance import accept
 from provisioning.engine.jobs import JobState, Restart
 from provisioning.engine.plan import home_lane
 from provisioning.engine.resetting import forget_job
@@ -17,6 +18,7 @@ from provisioning.errors import LeaseLost
 from provisioning.model import ObjectType, Pending, SourceObject, group_key, user_key
 from provisioning.rules.attributes import Facts
 from provisioning.rules.filters import failed_filters
+from provisioning.rules.instance import Acceptance
 from provisioning.rules.restart import ResetScope
 from provisioning.schema import Clause, FilterGroup
 
@@ -61,6 +63,16 @@ async def restart(engine: Engine, scopes: tuple[ResetScope, ...], *, by: str) ->
         return state
 
     return await engine.context.rows.change_state(restarted)
+
+
+async def accept_instance(engine: Engine, *, by: str) -> Acceptance | None:
+    """A person's word that the instance is the right one, as it is now: the job begins anew with it, out of quarantine,
+    and everybody is matched again. None when nothing about the instance is in doubt.
+    """
+    if not (await engine.context.rows.instance())[0].doubt:
+        return None
+    await restart(engine, ("Watermark", "QuarantineState"), by=by)
+    return await accept(engine.context.rows, by=by, at=engine.context.now())
 
 
 async def delete(engine: Engine) -> None:
