@@ -463,6 +463,21 @@ def test_links_are_listed_shown_verified_exported_and_mended(person):
     assert person.types("links", "export", "--out", str(person.folder / "none" / "links.csv")).returncode == 1
 
 
+def test_a_cloned_instance_stops_a_run_until_a_person_accepts_it(person):
+    assert person.types("run").returncode == 0
+    person.served.servicenow.post("/clone", seed=2)
+    person.served.graph.patch(f"/users/{SIOBHAN}", department="Legal")
+    person.served.forget_counts()
+    stopped = person.types("run")
+    assert (stopped.returncode, "--accept-instance" in stopped.stderr) == (1, True)
+    assert person.served.writes == 0
+    assert person.gets("status")["quarantine"]["error"]["code"] == "ServiceNowInstanceInvalid"
+    held = person.gets("run", "--accept-instance", code=3)
+    assert held["guard"]["counts"]["recreations"] > 0
+    assert person.types("run", "--approve", held["held"]).returncode == 0
+    assert any(each["user_name"] == SIOBHAN for each in accounts(person.served))
+
+
 def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -47,23 +48,68 @@ async def pages(context: Context, kinds: Sequence[ObjectType] = KINDS) -> AsyncI
                 after = links[-1].id
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Behind the link `after` of a partition."""
+
+    kind: ObjectType
+    nibble: str
+    after: str
+
+
+START = Place(KINDS[0], PARTITIONS[0], "")
+
+
+async def page_of_linked(context: Context, place: Place, top: int) -> tuple[Sequence[Link], Place | None]:
+    """Up to `top` links that name a record, from a place on, and the place to go on from; None at the end."""
+    found: list[Link] = []
+    for kind in KINDS[KINDS.index(place.kind) :]:
+        for nibble in PARTITIONS:
+            if kind == place.kind and nibble < place.nibble:
+                continue
+            after = place.after if (kind, nibble) == (place.kind, place.nibble) else ""
+            while links := await context.links.page(kind, nibble, after):
+                for link in links:
+                    if link.sys_id is None:
+                        continue
+                    if len(found) == top:
+                        return found, Place(kind, nibble, after)
+                    found.append(link)
+                    after = link.id
+                after = links[-1].id
+    return found, None
+
+
 async def remembered(context: Context, key: str) -> Known | None:
-    """The link of the object with this id or with this key, or the link to the record with this sys_id. Asks neither
-    side.
-    """
+    """As `remembered_by_id`, and the link of the object with this key."""
+    if (found := await remembered_by_id(context, key)) is not None:
+        return found
+    for kind in KINDS:
+        if (known := await _owned(context, kind, await context.links.owners_by_key(kind, [key]))) is not None:
+            return known
+    return None
+
+
+async def remembered_by_id(context: Context, key: str) -> Known | None:
+    """The link of the object with this id, or else to the record with this sys_id. Asks neither side."""
     name = key.lower()
     found = await context.links.load([(kind, name) for kind in KINDS]) if GUID.fullmatch(name) else {}
     for known in found.values():
         if known.etag:
             return known
-    for kind in KINDS:
-        owners = await context.links.owners_by_key(kind, [key])
-        if not owners and SYS_ID.fullmatch(name):
-            owners = await context.links.owners_by_record(kind, [name])
-        for owner in owners.values():
-            known = (await context.links.load([(kind, owner)]))[kind, owner]
-            if known.etag:
-                return known
+    for kind in KINDS if SYS_ID.fullmatch(name) else ():
+        owned = await _owned(context, kind, await context.links.owners_by_record(kind, [name]))
+        if owned is not None:
+            return owned
+    return None
+
+
+async def _owned(context: Context, kind: ObjectType, owners: Mapping[str, str]) -> Known | None:
+    """The link of the one owner, if it is still there."""
+    for owner in owners.values():
+        known = (await context.links.load([(kind, owner)]))[kind, owner]
+        if known.etag:
+            return known
     return None
 
 
@@ -112,6 +158,19 @@ async def _linked_twice(context: Context) -> set[tuple[ObjectType, str]]:
                     twice.add((kind, sys_id))
                 seen.add(sys_id)
     return twice
+
+
+async def unlink_at_rest(engine: Engine, known: Known | None) -> bool:
+    """As Graph's DELETE: only of a job that is paused or disabled and whose last cycle has come to rest; False when it
+    is not. No link is no error.
+    """
+    state, _ = await engine.context.rows.state()
+    found = await engine.context.rows.progress()
+    if not (state.paused or state.disabled) or (found is not None and not found[0].at_rest):
+        return False
+    if known is not None:
+        await unlink(engine, known)
+    return True
 
 
 async def relink(engine: Engine, key: str, sys_id: str) -> Link:
