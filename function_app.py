@@ -4,7 +4,8 @@
 
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
     cycle                the orchestrator; advance, run_step are its activities
-    start_job, pause_job, restart_job, get_job, delete_job, provision_on_demand
+    start_job, pause_job, restart_job, get_job, delete_job, provision_on_demand,
+    list_object_connections, get_object_connection, delete_object_connection
                          the HTTP resources of Microsoft Graph's synchronization API
     get_provisioning_logs, get_audits
                          what the job did, and what was ordered and changed
@@ -24,11 +25,12 @@ import azure.functions as func
 
 from provisioning.api.answers import Call, Refusal, Reply, not_found
 from provisioning.api.callers import caller
+from provisioning.api.connections import asked_page, connection_resource, page_resource
 from provisioning.api.jobs import job_resource, reset_criteria
 from provisioning.api.logs import page_document, query_of
 from provisioning.api.on_demand import asked_object, on_demand_answer
 from provisioning.config import Settings
-from provisioning.engine import control, orchestration
+from provisioning.engine import control, linking, orchestration
 from provisioning.engine.engine import Engine
 from provisioning.engine.on_demand import provision_on_demand as provision
 from provisioning.errors import ConfigError, LeaseLost, ObjectError, ProvisioningError, RowConflict, Throttled
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JOB = "v1.0/servicePrincipals/{sp}/synchronization/jobs/{job}"
+CONNECTION = JOB + "/objectConnections('{id}')"
 BUSY = frozenset(
     {
         df.OrchestrationRuntimeStatus.Running,
@@ -249,6 +252,47 @@ async def provision_on_demand(req: func.HttpRequest) -> func.HttpResponse:
         if not found.entries:
             raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
         return on_demand_answer(found.entries[0])
+
+    return await _answered(req, answer)
+
+
+@app.function_name("list_object_connections")
+@app.route(f"{JOB}/objectConnections", methods=["GET"])
+async def list_object_connections(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        context = (await _job(req)).engine.context
+        top, place = asked_page(req.params.get("$top", ""), req.params.get("$skiptoken", ""))
+        links, following = await linking.page_of_linked(context, place, top)
+        return page_resource(links, following, req.url.partition("?")[0], top)
+
+    return await _answered(req, answer)
+
+
+@app.function_name("get_object_connection")
+@app.route(CONNECTION, methods=["GET"])
+async def get_object_connection(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        name = req.route_params.get("id", "")
+        known = await linking.remembered_by_id((await _job(req)).engine.context, name)
+        if known is None or known.link.sys_id is None:
+            raise not_found(name)
+        return connection_resource(known.link)
+
+    return await _answered(req, answer)
+
+
+@app.function_name("delete_object_connection")
+@app.route(CONNECTION, methods=["DELETE"])
+async def delete_object_connection(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> None:
+        engine = (await _job(req)).engine
+        known = await linking.remembered_by_id(engine.context, req.route_params.get("id", ""))
+        try:
+            done = await linking.unlink_at_rest(engine, known, by=_by(req))
+        except RowConflict as conflict:
+            raise Refusal(409, "Conflict", str(conflict)) from conflict
+        if not done:
+            raise Refusal(409, "Conflict", "Pause the job first, and wait until a cycle that runs has ended.")
 
     return await _answered(req, answer)
 

@@ -120,7 +120,7 @@ ENTERPRISE_APPLICATION = (
     "the Object ID under Enterprise applications, your ServiceNow application, Properties in the Entra admin center"
 )
 MOST_SLOTS = 64
-GUARDED = ("users", "groups", "memberships", "wipes")
+GUARDED = ("users", "groups", "memberships", "wipes", "recreations")
 """What the removal guard counts, and a setting can name."""
 MOST_DAYS = 3650
 

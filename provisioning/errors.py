@@ -9,6 +9,7 @@
     │   ├── Throttled             it said when to come back
     │   └── Unauthorized          credentials or rights; a person must act
     ├── CursorExpired           Graph forgot our delta token             -> the next cycle reads everything
+    ├── InstanceChanged         ServiceNow is not the instance we knew   -> nothing is written until a person says so
     ├── LeaseLost               another worker has the job               -> this worker sends nothing more
     ├── RowConflict             somebody wrote this row first            -> read again, decide again
     ├── RowTooLarge             a row does not fit the store             -> a defect of ours or absurd data
@@ -103,6 +104,12 @@ class Unauthorized(Unavailable):
 
 class CursorExpired(ProvisioningError):
     """Graph no longer knows the delta token: the round starts again without it."""
+
+
+class InstanceChanged(ProvisioningError):
+    """The instance was cloned over, restored or replaced since the job has last worked with it."""
+
+    code = "ServiceNowInstanceInvalid"
 
 
 class LeaseLost(ProvisioningError):

@@ -394,6 +394,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
     records that were not found. `told` means that the log has it already. `agreed` are values that the record was found
     to hold already, `drifted` what others changed of it (None where that was not compared).
+    `lost` is the sys_id of the record that the object was linked to and that is gone.
     """
 
     object: str
@@ -413,6 +414,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     told: bool = False
     agreed: dict[str, str] = field(default_factory=dict)
     drifted: tuple[Drifted, ...] | None = None
+    lost: str = ""
 
 
 class Clearance(Struct, frozen=True, omit_defaults=True):

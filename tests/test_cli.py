@@ -482,11 +482,56 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     assert person.types("audit", "--filter", "who eq 'ada'").returncode == 1
 
 
+def test_links_are_listed_shown_verified_exported_and_mended(person):
+    assert person.types("run").returncode == 0
+    everybody = accounts(person.served)
+    links = person.gets("links", "list", "--type", "user", "--limit", "1000")
+    assert {link["targetAnchor"] for link in links if link["targetAnchor"]} == {each["sys_id"] for each in everybody}
+    assert person.types("links", "list", "--limit", "1").stdout.count("->") == 1
+    ada, bob = everybody[:2]
+    shown = person.gets("links", "show", ada["user_name"])
+    assert (shown["targetAnchor"], bool(shown["grants"])) == (ada["sys_id"], True)
+    person.served.forget_counts()
+    assert person.types("links", "verify").returncode == 0
+    person.served.servicenow.delete(f"/records/sys_user/{bob['sys_id']}")
+    verified = person.gets("links", "verify", code=2)
+    assert [(link["displayName"], link["state"]) for link in verified["links"]] == [(bob["user_name"], "vanished")]
+    assert "vanished" in person.types("links", "verify").stdout
+    refused = person.types("links", "relink", bob["user_name"], ada["sys_id"])
+    assert (refused.returncode, "another source object" in refused.stderr) == (1, True)
+    assert person.gets("links", "unlink", bob["user_name"])["targetAnchor"] == bob["sys_id"]
+    assert person.types("links", "unlink", bob["user_name"]).returncode == 1
+    assert person.served.writes == 0
+    out = person.folder / "links.csv"
+    assert person.types("links", "export", "--csv", "--out", str(out)).returncode == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["targetAnchor"] for row in rows if row["objectTypeName"] == "User"} >= {ada["sys_id"]}
+    exported = json.loads(person.types("links", "export").stdout)
+    assert [row["objectId"] for row in exported] == [row["objectId"] for row in rows]
+    assert person.types("links", "export", "--out", str(person.folder / "none" / "links.csv")).returncode == 1
+
+
+def test_a_cloned_instance_stops_a_run_until_a_person_accepts_it(person):
+    assert person.types("run").returncode == 0
+    person.served.servicenow.post("/clone", seed=2)
+    person.served.graph.patch(f"/users/{SIOBHAN}", department="Legal")
+    person.served.forget_counts()
+    stopped = person.types("run")
+    assert (stopped.returncode, "--accept-instance" in stopped.stderr) == (1, True)
+    assert person.served.writes == 0
+    assert person.gets("status")["quarantine"]["error"]["code"] == "ServiceNowInstanceInvalid"
+    held = person.gets("run", "--accept-instance", code=3)
+    assert held["guard"]["counts"]["recreations"] > 0
+    assert person.types("run", "--approve", held["held"]).returncode == 0
+    assert any(each["user_name"] == SIOBHAN for each in accounts(person.served))
+
+
 def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
-    assert len(commands) == 17
+    assert len(commands) == 18
     assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []
 
 

@@ -272,7 +272,8 @@ def test_the_readme_explains_every_setting():
 
 def test_the_guards_limits_are_for_all_that_it_counts_or_for_one_kind():
     settings = load(REMOVAL_LIMIT="200, Memberships = 2_000", REMOVAL_SHARE="wipes=2.5 %")
-    assert settings.removal_limits == {"users": 200, "groups": 200, "memberships": 2000, "wipes": 200}
+    others = dict.fromkeys(("users", "groups", "wipes", "recreations"), 200)
+    assert settings.removal_limits == {**others, "memberships": 2000}
     assert settings.removal_shares == {"wipes": 0.025}
     assert (load().removal_limits, load().removal_shares) == ({}, {})
     assert load(REMOVAL_SHARE="10%").removal_shares["groups"] == 0.1

@@ -236,7 +236,7 @@ def test_never_is_never(tmp_path):
 
 def test_a_person_may_ask_for_all_of_it_at_once(world):
     world.instance.delete("sys_user", account(world, "ada")["sys_id"])
-    world.run(control.reconcile(world.engine()))
+    world.run(control.reconcile(world.engine(), by="a person"))
     progress = after(world, 40 * MINUTE)
     assert progress.counts["compared"] == 2
     assert account(world, "ada")["title"] == "Analyst"
@@ -247,7 +247,7 @@ def test_a_quiet_reconciliation_writes_nothing_and_takes_nobody_away(tmp_path):
     with small_world(tmp_path, users=60, groups=6) as world:
         world.cycle()
         world.forget_counts()
-        world.run(control.reconcile(world.engine()))
+        world.run(control.reconcile(world.engine(), by="a person"))
         progress = after(world, 40 * MINUTE)
         assert progress.counts["compared"] > 50
         assert world.writes() == {}
@@ -263,7 +263,7 @@ def test_a_membership_that_others_removed_is_told_once_or_made_again(tmp_path, p
         (row,) = world.instance.find("sys_user_grmember", group=group["sys_id"], user=account(world, "ada")["sys_id"])
         world.instance.delete("sys_user_grmember", row["sys_id"])
         for _ in range(2):
-            world.run(control.reconcile(world.engine()))
+            world.run(control.reconcile(world.engine(), by="a person"))
             after(world, 40 * MINUTE)
         assert world.members("Design") == {f"{name}@contoso.example" for name in members}
         told = [e for e in world.journal() if e["sourceIdentity"]["identityType"] == "GroupMembership"]
@@ -278,6 +278,6 @@ def test_a_membership_that_delta_never_told_of_is_found(world):
     world.directory.group_log._entries.pop()  # Graph loses a change
     after(world, 40 * MINUTE)
     assert world.members("Design") == {"ada@contoso.example"}
-    world.run(control.reconcile(world.engine()))
+    world.run(control.reconcile(world.engine(), by="a person"))
     after(world, 40 * MINUTE)
     assert world.members("Design") == {"ada@contoso.example", "bob@contoso.example"}

@@ -541,3 +541,67 @@ def test_the_app_is_indexed_without_loading_either_side():
         [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+# --- object connections -------------------------------------------------------------------------
+
+
+def test_object_connections_are_listed_page_by_page_and_found_by_either_id(place):
+    async def story() -> None:
+        await place.start()
+        await place.host.finish(place.instance_id)
+        users = await all_connections(place, "1")
+        assert users == await all_connections(place, "999")
+        assert len({each["objectId"] for each in users}) == len(users) > 1
+        one = users[0]
+        assert one.keys() == {
+            *("@odata.type", "objectId", "objectTypeName", "sourceAnchor", "targetAnchor", "displayName")
+        }
+        for name in (one["objectId"], one["targetAnchor"]):
+            found = await place.request("get_object_connection", id=name)
+            assert json.loads(found.get_body()) == one
+        assert (await place.request("get_object_connection", id=ADA_OF_NOWHERE)).status_code == 404
+
+    run(place, story)
+
+
+ADA_OF_NOWHERE = "00000000-0000-0000-0000-00000000ada0"
+
+
+async def all_connections(place: Place, top: str) -> list[dict[str, Any]]:
+    found, query = [], {"$top": top}
+    while True:
+        response = await place.request("list_object_connections", query=query)
+        assert response.status_code == 200
+        page = json.loads(response.get_body())
+        assert len(page["value"]) <= int(top)
+        found += page["value"]
+        if "@odata.nextLink" not in page:
+            return found
+        query = dict(parse_qsl(urlsplit(page["@odata.nextLink"]).query))
+
+
+@pytest.mark.parametrize("query", [{"$top": "0"}, {"$top": "x"}, {"$skiptoken": "nonsense"}, {"$skiptoken": "AAAA"}])
+def test_a_page_of_object_connections_that_cannot_be_is_refused(place, query):
+    async def story() -> None:
+        assert (await place.request("list_object_connections", query=query)).status_code == 400
+
+    run(place, story)
+
+
+def test_an_object_connection_is_deleted_only_while_the_job_is_paused_and_matched_again_after(place):
+    async def story() -> None:
+        await place.start()
+        await place.host.finish(place.instance_id)
+        (one, *_) = await all_connections(place, "1")
+        assert (await place.request("delete_object_connection", id=one["objectId"])).status_code == 409
+        await place.request("pause_job")
+        for _ in range(2):
+            assert (await place.request("delete_object_connection", id=one["objectId"])).status_code == 204
+        assert (await place.request("get_object_connection", id=one["objectId"])).status_code == 404
+        await place.start()
+        await place.host.finish(place.instance_id)
+        again = await place.request("get_object_connection", id=one["objectId"])
+        assert json.loads(again.get_body()) == one
+
+    run(place, story)

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -21,6 +21,7 @@ from provisioning.cli import (
     discovering,
     drifting,
     expressions,
+    linking,
     logs,
     running,
     schemas,
@@ -43,6 +44,11 @@ cli = typer.Typer(
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Key = Annotated[str, typer.Argument(metavar="USER_OR_GROUP", help="An id, a user principal name, or a group's name.")]
+
+Linked = Annotated[
+    str,
+    typer.Argument(metavar="USER_OR_GROUP", help="An object id, a sys_id, a user principal name, or a group's name."),
+]
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -133,6 +139,12 @@ def run(
     reconcile: Annotated[
         bool, typer.Option("--reconcile", help="Compare everything that is managed with both sides, now.")
     ] = False,
+    accept_instance: Annotated[
+        bool,
+        typer.Option(
+            "--accept-instance", help="Go on with an instance that was cloned over, restored or replaced, as it is now."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run one cycle, or go on with an unfinished one. Exit code 0: done, 3: removals are held, 1: error."""
@@ -143,7 +155,8 @@ def run(
             )
     if approve is not None and reject is not None:
         raise ConfigError("--approve and --reject are given: one run can do one of them")
-    _ended(running.run(_shell(context), approve, reject, reconcile=reconcile, as_json=json))
+    orders = running.Orders(approve, reject, reconcile=reconcile, accept_instance=accept_instance)
+    _ended(running.run(_shell(context), orders, as_json=json))
 
 
 @cli.command()
@@ -359,6 +372,63 @@ def expression(  # noqa: PLR0913 - the options of the command
             _shell(context), text, attribute or (), user=user, now=now, domain=domain, strict=strict, as_json=json
         )
     )
+
+
+links = typer.Typer(help="Which record of ServiceNow each user and group is linked to.")
+cli.add_typer(links, name="links")
+
+
+@links.command("list")
+def links_list(
+    context: typer.Context,
+    *,
+    kind: Annotated[Literal["user", "group"] | None, typer.Option("--type", help="Only users, or only groups.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many links.")] = 100,
+    json: Json = False,
+) -> None:
+    """List links. Reads the state only."""
+    _ended(linking.list_links(_shell(context), kind, limit, as_json=json))
+
+
+@links.command("show")
+def links_show(context: typer.Context, user_or_group: Linked, *, json: Json = False) -> None:
+    """One link, why its object is in scope, and its memberships."""
+    _ended(linking.show(_shell(context), user_or_group, as_json=json))
+
+
+@links.command("verify")
+def links_verify(context: typer.Context, *, json: Json = False) -> None:
+    """Read every linked record, write nothing. Exit code 2: some vanished, have another key, or are linked twice."""
+    _ended(linking.verify(_shell(context), as_json=json))
+
+
+@links.command("relink")
+def links_relink(
+    context: typer.Context,
+    user_or_group: Linked,
+    sys_id: Annotated[str, typer.Argument(metavar="SYS_ID", help="Of the record that is the object's.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Link a user or group in scope to a record that exists. The next cycle brings the record in line."""
+    _ended(linking.relink(_shell(context), user_or_group, sys_id, as_json=json))
+
+
+@links.command("unlink")
+def links_unlink(context: typer.Context, user_or_group: Linked, *, json: Json = False) -> None:
+    """Forget a link; the record stays as it is. The next cycle matches the object again."""
+    _ended(linking.unlink(_shell(context), user_or_group, as_json=json))
+
+
+@links.command("export")
+def links_export(
+    context: typer.Context,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write them to this file.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV instead of JSON.")] = False,
+) -> None:
+    """Write all links as JSON or CSV."""
+    _ended(linking.export(_shell(context), out, as_csv=as_csv))
 
 
 schema = typer.Typer(help="The mappings and scoping filters of the job, as Microsoft's synchronizationSchema JSON.")

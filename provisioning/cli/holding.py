@@ -15,6 +15,7 @@ WHAT = {
     "groups": "groups to be deactivated or deleted",
     "memberships": "memberships to be removed",
     "wipes": "records whose values would be emptied or, where others made them, overwritten",
+    "recreations": "records to be created anew, because those that were linked are gone",
 }
 
 

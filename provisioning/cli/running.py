@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,31 @@ async def opened(
         await app.close()
 
 
-async def run(shell: Shell, approve: str | None, reject: str | None, *, reconcile: bool = False, as_json: bool) -> Exit:
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a person wants done before the cycle: plan ids to approve or to reject, everything to be compared, the
+    instance to be taken as it is.
+    """
+
+    approve: str | None = None
+    reject: str | None = None
+    reconcile: bool = False
+    accept_instance: bool = False
+
+
+async def run(shell: Shell, orders: Orders, *, as_json: bool) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
         await reach_both(app)
         by = shell.who
+        approve, reject = orders.approve, orders.reject
+        if orders.accept_instance and await control.accept_instance(app.engine, by=by) is None:
+            shell.note("--accept-instance: nothing about the instance is in doubt")
         if approve is not None:
             await app.engine.approve(approve, by=by)
         if reject is not None:
             await app.engine.reject(reject, by=by)
-        if reconcile:
-            await control.reconcile(app.engine)
+        if orders.reconcile:
+            await control.reconcile(app.engine, by=by)
         summary = await _run_cycle(app, shell, leave_name)
         if as_json:
             shell.print_json(summary.as_json())

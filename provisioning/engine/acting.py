@@ -20,7 +20,7 @@ from provisioning.engine.links import Known
 from provisioning.engine.new_references import create_references
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
-from provisioning.engine.settling import Settled, decide_again, settle, with_keys
+from provisioning.engine.settling import Settled, decide_again, in_place_of, settle, with_keys
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
 from provisioning.model import (
@@ -261,8 +261,10 @@ async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
     for (ready, intent), result in zip(clear, results, strict=True):
         if isinstance(result, RowConflict):
             again.append(ready.row)
-        else:
-            intended.append(Ready(ready.row, ready.decision, intent, result))
+            continue
+        if ready.link is not None and ready.link.linked and not intent.linked:  # settling counts the new record
+            work.tally.count(f"managed.{intent.type}", -1)
+        intended.append(Ready(ready.row, ready.decision, intent, result))
     await decide_again(work, again)
     return intended
 
@@ -273,7 +275,8 @@ def _intent(ready: Ready) -> Link:
         case Create(sys_id=sys_id, generation=generation):
             return replace(with_keys(link, decision), sys_id=sys_id, generation=generation, intended=True)
         case Disable(sys_id=sys_id) | Update(sys_id=sys_id) if _adopts(link, decision, sys_id):
-            return replace(with_keys(link, decision), sys_id=sys_id, origin="adopted", intended=True)
+            found = in_place_of(with_keys(link, decision), sys_id)
+            return replace(found, sys_id=sys_id, origin="adopted", intended=True)
         case _:
             return link
 

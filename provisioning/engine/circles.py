@@ -56,7 +56,7 @@ async def holder_of_name(work: Work, ready: Ready, outcome: WriteOutcome) -> Hol
         return None
     value = ready.decision.action.fields[column]
     owner = (await work.context.links.owners_by_key("user", [value])).get(value)
-    if owner is None:
+    if owner is None or user_key(owner) == ready.decision.object:  # it is this user's, and a stranger's record has it
         return Holder(ours=False, may_give_it_up=True)
     decision = (await work.plan.decisions([user_key(owner)])).get(user_key(owner))
     moves = decision is not None and isinstance(decision.action, Update) and column in decision.action.fields
@@ -116,7 +116,7 @@ async def _circle(work: Work, ready: Ready, column: str) -> set[str]:
             return set()
         key = user_key(owner)
         if key == ready.decision.object:
-            return found
+            return found if len(found) > 1 else set()
         if key in found:
             return set()
         found.add(key)

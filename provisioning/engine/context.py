@@ -15,6 +15,7 @@ from provisioning.engine.cycle import Pace
 from provisioning.engine.due import Due, Held
 from provisioning.engine.edges import Edges, Waiting
 from provisioning.engine.executed import Executed
+from provisioning.engine.instance import KnownInstance
 from provisioning.engine.jobs import JobRows
 from provisioning.engine.journal import Journal
 from provisioning.engine.keys import digest
@@ -136,6 +137,11 @@ class Context:
     @cached_property
     def rights(self) -> KnownRights:
         return KnownRights(self.target, self.links, self.now)
+
+    @cached_property
+    def instance(self) -> KnownInstance:
+        tables: dict[ObjectType, str] = {"user": self.job.schema.user.table, "group": self.job.schema.group.table}
+        return KnownInstance(self.rows, self.links, self.target, tables, self.now)
 
     @cached_property
     def nesting(self) -> Nesting:

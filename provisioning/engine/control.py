@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
 from provisioning.engine.audit import entry_of
 from provisioning.engine.engine import Engine
+from provisioning.engine.instance import accept
 from provisioning.engine.jobs import JobState, Restart, Tell
 from provisioning.engine.plan import home_lane
 from provisioning.engine.resetting import forget_job
@@ -19,6 +21,7 @@ from provisioning.model import ObjectType, Pending, SourceObject, group_key, use
 from provisioning.rules.attributes import Facts
 from provisioning.rules.audit import Activity, Audited, Changes, Subject
 from provisioning.rules.filters import failed_filters
+from provisioning.rules.instance import Acceptance
 from provisioning.rules.restart import ResetScope, parse_scopes
 from provisioning.schema import Clause, FilterGroup
 
@@ -84,6 +87,17 @@ async def restart(engine: Engine, scopes: tuple[ResetScope, ...], *, by: str) ->
     )
 
 
+async def accept_instance(engine: Engine, *, by: str) -> Acceptance | None:
+    """A person's word that the instance is the right one, as it is now: the job begins anew with it, out of quarantine,
+    and everybody is matched again. None when nothing about the instance is in doubt.
+    """
+    if not (await engine.context.rows.instance())[0].doubt:
+        return None
+    await engine.context.audit.add(entry_of("Accept instance", by, engine.context.now()))
+    await restart(engine, ("Watermark", "QuarantineState"), by=by)
+    return await accept(engine.context.rows, by=by, at=engine.context.now())
+
+
 async def delete(engine: Engine, *, by: str) -> None:
     """Drops all that is stored of the job but its log and its audit trail, and leaves it paused: `start` begins anew
     with an initial cycle. The accounts stay as they are. Raises `LeaseLost` while a cycle runs.
@@ -118,8 +132,21 @@ async def delete(engine: Engine, *, by: str) -> None:
 
 async def resync(engine: Engine, kind: ObjectType, source_id: str, *, by: str) -> None:
     """The next cycle evaluates the object, and all members of a group, as if it had changed."""
+    await order_evaluation(engine, "Resync", kind, source_id, by=by)
+
+
+async def order_evaluation(
+    engine: Engine,
+    activity: Literal["Resync", "Relink", "Unlink"],
+    kind: ObjectType,
+    source_id: str,
+    changes: Changes | None = None,
+    *,
+    by: str,
+) -> None:
+    """Records what was ordered of one object, and lets the next cycle evaluate it."""
     subject = Subject("User" if kind == "user" else "Group", source_id)
-    await engine.context.audit.add(entry_of("Resync", by, engine.context.now(), subject=subject))
+    await engine.context.audit.add(entry_of(activity, by, engine.context.now(), changes or {}, subject=subject))
     key = user_key(source_id) if kind == "user" else group_key(source_id)
     await _stage(engine, [Pending(key, home_lane(key), refresh=True, unproven=True, expand=kind == "group")])
 
@@ -152,7 +179,9 @@ async def _stage(engine: Engine, pendings: Sequence[Pending]) -> None:
     await engine.context.due.add([(now, pending) for pending in pendings])
 
 
-async def reconcile(engine: Engine) -> JobState:
+async def reconcile(engine: Engine, *, by: str) -> JobState:
     """Lets the next cycle compare everything that is managed with both sides."""
     now = engine.context.now()
-    return await engine.context.rows.change_state(lambda state: replace(state, compare_all=now))
+    return await engine.context.rows.change_state(
+        lambda state: replace(state, compare_all=now), _tells(engine, "Reconcile", by)
+    )

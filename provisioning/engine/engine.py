@@ -61,6 +61,7 @@ from provisioning.engine.work import Work
 from provisioning.errors import (
     ConfigError,
     CursorExpired,
+    InstanceChanged,
     LeaseLost,
     ObjectError,
     ProvisioningError,
@@ -321,6 +322,8 @@ class Engine:
             if holder is not None:
                 await context.rows.renew_lease(holder, context.now())
             with context.target.share(step.slots if isinstance(step, Decide | Act) else 0):
+                if isinstance(step, Decide | Act):
+                    await context.instance.require_same(progress.driver or progress.cycle, self.instance)
                 result = await carry_out(work, step, progress)
             return replace(result, refused=context.target.refused > refused)
         except ProvisioningError as error:
@@ -429,6 +432,8 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         return work.tally.result()
     recount = await count_managed(work.context) if progress.disturbed else None
     if not progress.dry_run:
+        if progress.kind == "initial" or progress.counts.get("managed.user") or progress.counts.get("managed.group"):
+            await work.context.instance.take_witnesses()
         await _prune_log(work.context)
 
     def finished(state: JobState) -> JobState:
@@ -489,6 +494,8 @@ def failure_of(error: ProvisioningError) -> Failure:
             return Failure(error.code, str(error), halts=True)
         case Unavailable():
             return Failure(error.code, str(error))
+        case InstanceChanged(code=code):
+            return Failure(code, str(error), halts=True)
         case LeaseLost():
             return Failure("LeaseLost", str(error), halts=True)
         case ObjectError():

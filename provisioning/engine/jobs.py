@@ -17,6 +17,7 @@ from provisioning.errors import LeaseLost, RowConflict
 from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Operation, Put, Replace
 from provisioning.rules.audit import Audited
+from provisioning.rules.instance import Acceptance, Remembered
 from provisioning.rules.quarantine import Quarantine, Status
 from provisioning.rules.reconciliation import Reconciliation
 from provisioning.rules.restart import ResetScope
@@ -166,6 +167,23 @@ class JobRows:
         if found.honours_sys_ids is None and (known := await self.capabilities(found.instance)) is not None:
             found = replace(found, honours_sys_ids=known.honours_sys_ids)
         await self._store.commit(JOB, self.job, [Put("capabilities", msgspec.to_builtins(found))])
+
+    async def instance(self) -> tuple[Remembered, str]:
+        """What is remembered of the instance, to recognise it by."""
+        return await self._load("instance", Remembered) or (Remembered(), "")
+
+    async def save_instance(self, known: Remembered, etag: str) -> str:
+        """Raises `RowConflict` when somebody changed it since it was read."""
+        return await self._save("instance", known, etag)
+
+    async def record_acceptance(self, acceptance: Acceptance) -> None:
+        """Who accepted another instance and when, newest first when the partition is read in order."""
+        key = f"{10**12 - int(acceptance.at * 10):013d}"
+        await self._store.commit(CYCLE, f"{self.job}|acceptances", [Put(key, msgspec.to_builtins(acceptance))])
+
+    async def acceptances(self, limit: int = 20) -> list[Acceptance]:
+        rows = await self._store.scan(CYCLE, f"{self.job}|acceptances", limit=limit)
+        return [msgspec.convert(row.data, Acceptance) for row in rows]
 
     async def progress(self) -> tuple[Progress, str] | None:
         return await self._load("progress", Progress)

@@ -63,7 +63,12 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             member_planned=user_key(pair[1]) in planned,
             edge=edges.get(pair),
             rows=rows.get(both[pair], ()) if pair in both else (),
-            candidate_sys_id=chosen_sys_id(context.job.tenant, "member", f"{pair[0]}:{pair[1]}", 0),
+            candidate_sys_id=chosen_sys_id(
+                context.job.tenant,
+                "member",
+                f"{pair[0]}:{pair[1]}",
+                _generation(known["group", pair[0]].link, known["user", pair[1]].link),
+            ),
             account=accounts.get(both[pair][1]) if pair in both else None,
             rights=rights,
             returns=group_key(pair[0]) in returning,
@@ -71,6 +76,11 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]
+
+
+def _generation(group: Link, member: Link) -> int:
+    """Grows whenever either end gets another record: the row of the one before may still be there."""
+    return group.generation + member.generation
 
 
 def _is_left(group: Link) -> bool:

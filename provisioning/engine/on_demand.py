@@ -47,7 +47,8 @@ class Answer(Struct, frozen=True):
 
 async def provision_on_demand(engine: Engine, key: str, *, write: bool) -> Answer:
     """`key` is an id, a user principal name or a group's display name. Raises `ObjectError` when there is no such
-    object, or more than one. Without `write` nothing is sent; run it on an overlay so that nothing is stored either.
+    object, or more than one, and `InstanceChanged`. Without `write` nothing is sent; run it on an overlay so that
+    nothing is stored either.
     """
     pending, name = await _find(engine, key)
     cycle = f"on-demand-{uuid.uuid4()}"
@@ -55,6 +56,7 @@ async def provision_on_demand(engine: Engine, key: str, *, write: bool) -> Answe
     work = Work(engine.context, engine.context.plan(cycle), await engine.origin(cycle), tally, holder=None)
     await work.plan.stage([pending])
     async with _slot(engine, cycle, alone=not write):
+        await engine.context.instance.require_same(cycle, engine.instance)
         await _decide(work)
         held = (await review_plan(work)).held
         if write:

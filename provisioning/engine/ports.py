@@ -125,6 +125,11 @@ class Target(Protocol):
     async def groups_of(self, users: Collection[str]) -> Mapping[str, frozenset[str]]:
         """The sys_ids of the groups that each of the users, by sys_id, is a member of, however many they are."""
 
+    async def identity(self) -> Mapping[str, str]:
+        """What the instance calls itself, by the names of its properties `instance_id` and `instance_name`; what it
+        does not tell is absent.
+        """
+
     async def own_account(self) -> str | None:
         """The sys_id of the account that we are logged in with; None where the instance does not tell."""
 

@@ -30,6 +30,7 @@ MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
     "groups": ("group",),
     "memberships": ("member",),
     "wipes": ("user", "group"),
+    "recreations": ("user", "group"),
 }
 LISTED_IN = 48
 """Plans that a held row remembers: with a cycle every 40 minutes, more than those that an approval outlives."""

@@ -169,12 +169,12 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     lost = [item.link for item, link in changes if item.link and item.link.sys_id and link and not link.sys_id]
     await work.context.links.unclaim(lost)
     kept = [(item, link) for item, link in changes if link is not None]
-    await stage_memberships_again(work, [link for item, link in kept if link.linked and not _was_linked(item)])
+    await stage_memberships_again(work, [link for item, link in kept if _is_new(item, link)])
     if forgotten:
         await work.context.links.forget(forgotten)
         for link in forgotten:
             work.tally.count(f"managed.{link.type}", -1 if link.linked else 0)
-    fresh = [link for item, link in kept if link.linked and not (item.link and item.link.linked)]
+    fresh = [link for item, link in kept if _is_new(item, link)]
     holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
     taken = [item.row for item, link in kept if holders.get(link.id)]
     kept = [(item, link) for item, link in kept if not holders.get(link.id)]
@@ -189,9 +189,9 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
             conflicts.append(item.row)
             continue
         settled.append(item)
-        if link.linked and not (item.link and item.link.linked):
+        if _is_new(item, link):
             arrived.add(link.id)
-            work.tally.count(f"managed.{link.type}")
+            work.tally.count(f"managed.{link.type}", int(not (item.link and item.link.linked)))
         elif _returns(item.link, link):
             arrived.add(link.id)
         elif item.link and item.link.linked and not link.linked:
@@ -230,13 +230,15 @@ def _link_after(item: Settled, at: float) -> Link | None:
         announce=False,
     )
     link = _link_after_outcome(item, base, at)
-    if link is not None and link.linked and (not item.link.linked or _returns(item.link, link)):
+    if link is not None and (_is_new(item, link) or _returns(item.link, link)):
         return replace(link, announce=True)
     return link
 
 
-def _was_linked(item: Settled) -> bool:
-    return item.link is not None and item.link.linked
+def _is_new(item: Settled, link: Link) -> bool:
+    """Whether the object has a record now that it had not before: its first, or one in place of one that vanished."""
+    before = item.link
+    return link.linked and not (before is not None and before.linked and before.sys_id == link.sys_id)
 
 
 def _returns(before: Link | None, after: Link) -> bool:
@@ -308,7 +310,7 @@ def _link_after_skip(base: Link, decision: Decision) -> Link:
             return base
         if isinstance(decision.action, Skip) and decision.action.reason in {"NotPermitted", REJECTED}:
             return base
-        return replace(_found(base, decision), sys_id=found, intended=False, enabled=True)
+        return replace(in_place_of(_found(base, decision), found), sys_id=found, intended=False, enabled=True)
     if found is None:  # whatever record there was is gone as well
         return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={})
     return replace(base, enabled=False, intended=False)
@@ -321,6 +323,11 @@ def _origin(decision: Decision) -> Literal["created", "adopted"]:
 def _found(link: Link, decision: Decision) -> Link:
     written = {**link.written, **decision.agreed}
     return replace(with_keys(link, decision), origin=link.origin or _origin(decision), written=written)
+
+
+def in_place_of(link: Link, sys_id: str) -> Link:
+    """The link with the generation that a record has which takes the place of another one."""
+    return replace(link, generation=link.generation + (link.sys_id is not None and link.sys_id != sys_id))
 
 
 def with_keys(link: Link, decision: Decision) -> Link:

@@ -29,8 +29,12 @@ Activity = Literal[
     "Reject held removals",
     "Force held removals",
     "Carry out ruling on held removals",
+    "Relink",
+    "Unlink",
+    "Accept instance",
+    "Reconcile",
 ]
-"""The last five are this product's own: Entra has no such orders, or does not audit them."""
+"""Those from `Resync` on are this product's own: Entra has no such orders, or does not audit them."""
 SYSTEM = "Provisioning Service"
 """The actor of what the job does by itself."""
 SERVICE, CATEGORY = "Account Provisioning", "ProvisioningManagement"

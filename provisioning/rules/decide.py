@@ -252,6 +252,8 @@ def _decide_in_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decisio
         creates=tuple(referred.creates),
         warnings=(*warnings, *referred.warnings),
     )
+    if seen.link.linked and seen.own is None:
+        decision = replace(decision, lost=seen.link.sys_id or "")
     if record is None:
         return _with(decision, *_create(seen, mapping, desired, fields, match))
     return _update(seen, mapping, desired, fields, record, match, decision)

@@ -13,15 +13,15 @@ from typing import Literal
 from provisioning.model import Clearance, Create, Decision, Disable, Pending, Remove, Update
 from provisioning.rules.scope import in_scope
 
-HarmKind = Literal["users", "groups", "memberships", "wipes"]
-KINDS: tuple[HarmKind, ...] = ("users", "groups", "memberships", "wipes")
+HarmKind = Literal["users", "groups", "memberships", "wipes", "recreations"]
+KINDS: tuple[HarmKind, ...] = ("users", "groups", "memberships", "wipes", "recreations")
 WINDOW_SECONDS = 24 * 3600.0
 ABSOLUTE, SHARE, FLOOR = 500, 0.05, 3
 ACTIVE = "active"
 REJECTED = "RemovalRejected"
 """The skip reason of what a person did not let through."""
 OF_OBJECT: Mapping[str, HarmKind] = {"user": "users", "group": "groups", "member": "memberships"}
-WOULD_BE = {"wipes": "overwritten or emptied"}
+WOULD_BE = {"wipes": "overwritten or emptied", "recreations": "created anew because their records are gone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Harm:
 
 def harm_of(decision: Decision) -> Harm | None:
     """What a decision takes away, or None. Whoever leaves the scope and gets other values counts as removed, whatever
-    the mapping makes of it.
+    the mapping makes of it. To create what is gone anew takes nothing away, but many records that are gone at once say
+    that something is wrong with the instance.
     """
     kind = OF_OBJECT[decision.object.split(":", 1)[0]]
     match decision.action:
@@ -42,6 +43,8 @@ def harm_of(decision: Decision) -> Harm | None:
             return Harm(kind, deletes=True)
         case Disable():
             return Harm(kind)
+        case Create() if decision.lost:
+            return Harm("recreations")
         case Update() if decision.scope and not in_scope(decision.scope):
             return Harm(kind)
         case Update(fields=fields) if kind == "groups" and fields.get(ACTIVE) == "false":

@@ -227,6 +227,9 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
                 details,
             )
         )
+    if decision.lost:
+        text = f"The record {decision.lost} that was linked to this object is gone (InvalidAnchor): it is matched again"
+        steps.append(_step("EntryImport", "matching", "warning", text))
     if decision.match is not None:
         how, count = decision.match.how, len(decision.match.sys_ids)
         name = "EntryImportByJoiningProperty" if how in {"attribute", "none"} else "EntryImport"

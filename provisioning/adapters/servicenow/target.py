@@ -12,6 +12,7 @@ import msgspec
 
 from provisioning.adapters.servicenow import checking, dictionary
 from provisioning.adapters.servicenow.checking import Report, Task
+from provisioning.adapters.servicenow.identity import identity
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import Lookup, lookups, refusal
 from provisioning.adapters.servicenow.reading import Calls, Reader
@@ -160,6 +161,9 @@ class ServiceNowTarget:
                 for row in page.rows:
                     found.setdefault(row["user"], set()).add(row["group"])
         return {user: frozenset(groups - {""}) for user, groups in found.items()}
+
+    async def identity(self) -> Mapping[str, str]:
+        return await identity(self._calls)
 
     async def own_account(self) -> str | None:
         return await self._roles.own_account()

@@ -19,6 +19,7 @@ from tests.emulators.servicenow.seed_pysnc import seed_pysnc
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
+    from tests.emulators.servicenow.rows import Rows
     from tests.emulators.servicenow.state import Instance
 
 PROFILES = {"company": seed_instance, "pysnc": seed_pysnc}
@@ -27,6 +28,9 @@ ROUTES = (
     ("GET", "", "overview"),
     ("POST", "/reset", "reset"),
     ("POST", "/seed", "seed"),
+    ("POST", "/backup", "back_up"),
+    ("POST", "/restore", "restore"),
+    ("POST", "/clone", "clone"),
     ("GET", "/counts", "counts"),
     ("DELETE", "/counts", "forget_counts"),
     ("GET", "/records/{table}", "records"),
@@ -89,6 +93,7 @@ def _endpoint(handler: Handler) -> Callable[[HttpRequest], Awaitable[Response]]:
 class _Control:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self._backup: dict[str, Rows] | None = None
 
     def overview(self, _request: HttpRequest, _body: Body) -> Body:
         instance = self._instance
@@ -102,6 +107,23 @@ class _Control:
 
     def reset(self, _request: HttpRequest, _body: Body) -> Body:
         self._instance.reset()
+        return {}
+
+    def back_up(self, _request: HttpRequest, _body: Body) -> Body:
+        self._backup = self._instance.backup()
+        return {}
+
+    def restore(self, _request: HttpRequest, _body: Body) -> Body:
+        if self._backup is None:
+            raise Refusal(409, "there is no backup: POST /_emulator/backup first")
+        self._instance.restore(self._backup)
+        return {}
+
+    def clone(self, _request: HttpRequest, body: Body) -> Body:
+        """A freshly seeded instance is cloned over this one."""
+        source = type(self._instance)(self._instance.now)
+        PROFILES[body.pop("profile", "company")](source, **body)
+        self._instance.clone_over(source)
         return {}
 
     def seed(self, _request: HttpRequest, body: Body) -> Body:

@@ -52,6 +52,9 @@ def seed_instance(
         sys_id = hashlib.md5(f"{seed}:{table}:{key}".encode(), usedforsecurity=False).hexdigest()
         return instance.insert(table, {"sys_id": sys_id, **fields}, by="system")["sys_id"]
 
+    number = hashlib.md5(f"{seed}:instance".encode(), usedforsecurity=False).hexdigest()
+    new("sys_properties", "instance_id", name="instance_id", value=number)
+    new("sys_properties", "instance_name", name="instance_name", value="emulator")
     _accounts(instance, new)
     for name in departments:
         if name == "Finance":

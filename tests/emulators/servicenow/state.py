@@ -5,6 +5,7 @@ no HTTP: tests may use it in process as "another person" who works in ServiceNow
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections import Counter, deque
@@ -28,6 +29,8 @@ from tests.emulators.servicenow.roles import Roles
 from tests.emulators.servicenow.rows import Row, Rows
 from tests.emulators.servicenow.schema_tables import SCHEMA_TABLES, rows_of
 from tests.emulators.servicenow.writing import Writing
+
+IDENTITY = ("instance_id", "instance_name")
 
 
 class Instance:
@@ -71,6 +74,23 @@ class Instance:
         """Back to an empty instance: no records, faults, rules, options or counts. Capacity keeps its settings."""
         self._begin()
         self.capacity.forget()
+
+    def backup(self) -> dict[str, Rows]:
+        """All records as they are now."""
+        return copy.deepcopy(self._data)
+
+    def restore(self, backup: Mapping[str, Rows]) -> None:
+        """The records as they were then; who may log in, and how, stays as it is."""
+        self._data = copy.deepcopy(dict(backup))
+        self.version += 1
+
+    def clone_over(self, source: Instance) -> None:
+        """Another instance's records take the place of this one's, which keeps its name, its id and its logins."""
+        kept = {name: self.property(name) for name in IDENTITY}
+        self.restore(source.backup())
+        for name, value in kept.items():
+            if value:
+                self.set_property(name, value)
 
     def now(self) -> float:
         """By the instance's own clock, which may be wrong."""

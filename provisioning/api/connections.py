@@ -1,0 +1,52 @@
+"""objectConnection: which record an object is linked to, in Graph's shape; and, beyond Graph, pages of all of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from provisioning.api.answers import bad_request
+from provisioning.engine.linking import START, Place
+from provisioning.model import Link
+from provisioning.rules.linkage import connection_of
+
+PROPERTIES = ("objectId", "sourceAnchor", "targetAnchor", "displayName", "objectTypeName")
+TYPE = "#microsoft.graph.objectConnection"
+DEFAULT_TOP, MOST = 100, 999
+_PLACE = re.compile(r"(user|group)\|([0-9a-f])\|(.*)")
+
+
+def connection_resource(link: Link) -> dict[str, Any]:
+    """Graph's properties and no other."""
+    shown = connection_of(link)
+    return {"@odata.type": TYPE, **{name: shown[name] for name in PROPERTIES}}
+
+
+def asked_page(top: str, token: str) -> tuple[int, Place]:
+    """What $top and $skiptoken ask for. Raises `Refusal`."""
+    if top and not (top.isascii() and top.isdigit() and 1 <= int(top) <= MOST):
+        raise bad_request(f"$top must be a number from 1 to {MOST}.")
+    number = int(top) if top else DEFAULT_TOP
+    if not token:
+        return number, START
+    try:
+        text = base64.urlsafe_b64decode(token.encode("ascii")).decode()
+    except (UnicodeError, binascii.Error) as error:
+        raise bad_request("$skiptoken is none that this app has given out.") from error
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise bad_request("$skiptoken is none that this app has given out.")
+    return number, Place("user" if found[1] == "user" else "group", found[2], found[3])
+
+
+def page_resource(links: Sequence[Link], following: Place | None, url: str, top: int) -> dict[str, Any]:
+    """`url` is the address that was asked, without its query."""
+    page: dict[str, Any] = {"value": [connection_resource(link) for link in links]}
+    if following is not None:
+        token = base64.urlsafe_b64encode(f"{following.kind}|{following.nibble}|{following.after}".encode()).decode()
+        page["@odata.nextLink"] = f"{url}?$top={top}&$skiptoken={quote(token)}"
+    return page
