@@ -20,7 +20,7 @@ from provisioning.engine.keys import digest
 from provisioning.engine.links import Links
 from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
-from provisioning.engine.ports import Source, Store, Target
+from provisioning.engine.ports import Channel, Source, Store, Target
 from provisioning.engine.references import References
 from provisioning.engine.rights import KnownRights
 from provisioning.expressions import Tenant
@@ -42,7 +42,8 @@ class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
     `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others. `application` is
-    the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds.
+    the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds, and so is
+    `patience`: for how long no cycle needs to succeed before somebody is told, 0 for ever.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Job:
     application: str = ""
     pace: Pace = field(default_factory=Pace)
     log_retention: float = 30 * 86400.0
+    patience: float = 86400.0
 
     def limits_of(self, kind: str) -> Limits:
         return self.own_limits.get(kind, self.limits)
@@ -72,7 +74,7 @@ class Job:
 @dataclass(frozen=True)
 class Context:
     """`now` is the wall clock in seconds since 1970; `time_box` ends a step's work, in seconds; a decision older than
-    `fresh` seconds is made again before it is carried out.
+    `fresh` seconds is made again before it is carried out. `channels` are the ways by which people are told of the job.
     """
 
     job: Job
@@ -82,6 +84,7 @@ class Context:
     now: Callable[[], float] = time.time
     time_box: float = 120.0
     fresh: float = 300.0
+    channels: Mapping[str, Channel] = field(default_factory=dict)
     _principal: list[tuple[float, ServicePrincipal]] = field(default_factory=list, init=False, repr=False)
     _domain: list[str | None] = field(default_factory=list, init=False, repr=False)
     _mappers: dict[ObjectType, tuple[Columns, Mapper]] = field(default_factory=dict, init=False, repr=False)

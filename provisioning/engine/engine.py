@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_pace
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -28,6 +29,7 @@ from provisioning.engine.deciding import decide_range
 from provisioning.engine.jobs import JobState, Ruling
 from provisioning.engine.judging import RESTARTED, after_cycle
 from provisioning.engine.managed import add_managed, count_managed
+from provisioning.engine.notifying import after_end, notify
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
     Act,
@@ -64,6 +66,7 @@ from provisioning.errors import (
     Unauthorized,
     Unavailable,
 )
+from provisioning.rows import Operation
 from provisioning.rules.restart import drops_links
 from provisioning.rules.summary import Origin
 
@@ -139,7 +142,7 @@ class Engine:
             return resumed
         configuration = self.context.job.configuration
         cycle = str(uuid.uuid4())
-        state = await rows.change_state(lambda known: replace(known, last_cycle=cycle, last_began=now))
+        state = await rows.change_state(partial(_begun, cycle, now))
         order = state.restart if is_restarted(state, found[0] if found else None) else None
         current = state.configuration == configuration and not state.unclear_since
         progress = begin(
@@ -259,10 +262,21 @@ class Engine:
         now = self.context.now()
         job = self.context.job
         await self.context.rows.record_cycle(progress, now)
-        state = await self.context.rows.change_state(lambda known: after_cycle(known, progress, now, job))
+
+        def ended(known: JobState) -> tuple[JobState, Sequence[Operation]]:
+            after = after_cycle(known, progress, now, job)
+            return (after, ()) if progress.dry_run else after_end(self.context, self.instance, after)
+
+        state = await self.context.rows.change_with_rows(ended)
         if state.quarantine is not None or state.paused:
             reason = state.quarantine.reason if state.quarantine is not None else None
             logger.warning("job does not run as usual", extra={"job": job.id, "status": state.status, "reason": reason})
+
+    async def notify(self) -> int:
+        """Tells people what is due to be told and has not arrived yet; for after a cycle and between cycles. Answers
+        how many notices were taken, and raises nothing.
+        """
+        return await notify(self.context, self.instance)
 
     async def run_step(self, progress: Progress, number: int) -> StepResult:
         """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what
@@ -333,6 +347,10 @@ class Engine:
         await self.context.rows.record_ruling(ruling)
         await self.context.rows.change_state(lambda state: replace(state, ruling=ruling))
         return ruling
+
+
+def _begun(cycle: str, now: float, state: JobState) -> JobState:
+    return replace(state, last_cycle=cycle, last_began=now, expected_since=state.expected_since or now)
 
 
 def is_restarted(state: JobState, progress: Progress | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +14,8 @@ from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
 from provisioning.model import Capabilities
-from provisioning.rows import Delete, Insert, Put, Replace
+from provisioning.rows import Delete, Insert, Operation, Put, Replace
+from provisioning.rules.notices import Told
 from provisioning.rules.quarantine import Quarantine, Status
 from provisioning.rules.restart import ResetScope
 
@@ -70,6 +71,8 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     by a person's word or after too long a quarantine, and up to when failures are forgotten. `restart` is what a
     person asked for and no cycle has finished with yet; `judged` names the last cycle and round that was weighed for a
     quarantine. `eager` lets the next cycle try all that has failed, whatever its time.
+    `last_code` is that of `last_failure`; `expected_since` is when a cycle was first expected to succeed, after a start
+    anew; `told` is what people were told of the job.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -95,6 +98,9 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     eager: bool = False
     restart: Restart | None = None
     judged: str = ""
+    last_code: str = ""
+    expected_since: float = 0.0
+    told: Told = field(default_factory=Told)
 
     @property
     def in_quarantine(self) -> Quarantine | None:
@@ -283,11 +289,19 @@ class JobRows:
 
     async def change_state(self, change: Callable[[JobState], JobState]) -> JobState:
         """Applies a change to the newest state, again if somebody else was faster."""
+        return await self.change_with_rows(lambda state: (change(state), ()))
+
+    async def change_with_rows(self, change: Callable[[JobState], tuple[JobState, Sequence[Operation]]]) -> JobState:
+        """As `change_state`, together with other rows of the job: all of it is stored, or nothing. What changes nothing
+        is not written.
+        """
         while True:
             state, etag = await self.state()
-            changed = change(state)
+            changed, others = change(state)
+            if changed == state and etag and not others:
+                return state
             try:
-                await self._save("state", changed, etag)
+                await self._store.commit(JOB, self.job, [_conditional("state", changed, etag), *others])
             except RowConflict:
                 continue
             return changed
@@ -297,10 +311,13 @@ class JobRows:
         return (msgspec.convert(row.data, type_), row.etag) if row else None
 
     async def _save(self, key: str, value: Struct, etag: str) -> str:
-        data = msgspec.to_builtins(value)
-        operation = Replace(key, data, etag) if etag else Insert(key, data)
-        (new,) = await self._store.commit(JOB, self.job, [operation])
+        (new,) = await self._store.commit(JOB, self.job, [_conditional(key, value, etag)])
         return new or ""
+
+
+def _conditional(key: str, value: Struct, etag: str) -> Operation:
+    data = msgspec.to_builtins(value)
+    return Replace(key, data, etag) if etag else Insert(key, data)
 
 
 def _begun_key(round_: int, number: int) -> str:

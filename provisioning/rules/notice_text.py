@@ -76,7 +76,7 @@ def _sentences(event: Event) -> Iterator[str]:
             yield from _held(event)
         case JobDisabled(reason, code, since):
             cause = ", ".join(part for part in (reason, code) if part)
-            yield f"The job was in quarantine ({cause}) since {when(since)}, for more than 28 days, and is disabled now."
+            yield f"In quarantine ({cause}) since {when(since)}, for more than 28 days, the job is disabled."
             yield "Nobody is created, changed or disabled in ServiceNow until somebody starts it."
             yield _advice(code)
             yield "When it is mended: `python -m provisioning start`."
@@ -122,7 +122,7 @@ def _advice(code: str) -> str:
 
 def _slowed(reason: str, code: str, next_attempt: float) -> Iterator[str]:
     if reason == "TooManyDeletes":
-        yield "Removals above the limit wait for your word, see `python -m provisioning status`; the rest goes on as usual."
+        yield "Removals above the limit wait for your word: see `python -m provisioning status`. The rest goes on."
         return
     yield (
         f"Cycles run seldom until one succeeds, down to once a day, the next one after {when(next_attempt)}; after 28 "
