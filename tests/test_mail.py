@@ -80,13 +80,13 @@ def test_without_the_permission_the_error_names_it_and_no_address(tenant):
 
 @pytest.mark.parametrize("sender", ["nobody@contoso.example", "nobox@contoso.example"])
 def test_a_sender_without_a_mailbox_is_told_by_the_name_of_the_setting(tenant, sender):
-    with pytest.raises(Unavailable, match="404 .*NOTIFY_MAIL_FROM is no mailbox") as found:
+    with pytest.raises(Unavailable, match=r"404 .*NOTIFY_MAIL_FROM is no mailbox") as found:
         send(tenant, sender)
     assert "@" not in str(found.value)
 
 
 def test_recipients_that_graph_does_not_take_are_told_by_the_name_of_the_setting(tenant):
-    with pytest.raises(Unavailable, match="400 ErrorInvalidRecipients.*NOTIFY_MAIL_TO"):
+    with pytest.raises(Unavailable, match=r"400 ErrorInvalidRecipients.*NOTIFY_MAIL_TO"):
         send(tenant, to=("nobody",))
 
 

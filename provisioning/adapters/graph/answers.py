@@ -109,8 +109,9 @@ def _failure(response: httpx.Response, body: Any, call: Call) -> ProvisioningErr
         case httpx.codes.FORBIDDEN:
             return Unauthorized(
                 f"Microsoft Graph does not let this application {call.verb} {call.what} ({said}): grant it the "
-                f"application permission {call.permission} with admin consent, in the Entra admin center under "
-                "App registrations, API permissions (a managed identity gets it as an app role assignment to Microsoft Graph)",
+                f"application permission {call.permission} with admin consent, in the Entra admin center under App "
+                "registrations, API permissions (a managed identity gets it as an app role assignment to Microsoft "
+                "Graph)",
                 code="InsufficientRights",
             )
         case httpx.codes.NOT_FOUND if code.lower() in _ABSENT:
