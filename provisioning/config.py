@@ -29,6 +29,7 @@ from provisioning.forms import (
     schedule,
     share,
 )
+from provisioning.notify_settings import NOTIFY, Notify, notify_settings
 from provisioning.rules.departures import Departures, GroupLeave, Leave
 
 Scope = Literal["assigned", "all"]
@@ -81,10 +82,11 @@ KNOWN = (
     "JOB_INTERVAL",
     "JOB_ID",
     "LOG_RETENTION_DAYS",
+    *NOTIFY,
 )
 SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
-    | {"SERVICENOW_API_KEY"}
+    | {"SERVICENOW_API_KEY", "NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET"}
 )
 MOST_CREATED = 100_000
 OURS = ("ENTRA_", "GRAPH_", "SERVICENOW_", "PROVISIONING_")
@@ -215,6 +217,7 @@ class Settings:
     interval: float
     job_id: str
     log_retention_days: int
+    notify: Notify
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -232,6 +235,7 @@ class Settings:
             "ENTRA_SERVICE_PRINCIPAL_ID", values["ENTRA_SERVICE_PRINCIPAL_ID"], ENTERPRISE_APPLICATION
         )
         instance_url = _instance(values["SERVICENOW_INSTANCE"])
+        pause = interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M"))
         return cls(
             tenant_id=tenant_id,
             sign_in=_sign_in(values, graph_base_url, in_azure="IDENTITY_ENDPOINT" in environ),
@@ -273,11 +277,12 @@ class Settings:
             removal_shares=by_kind("REMOVAL_SHARE", values.get("REMOVAL_SHARE", ""), GUARDED, share),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
-            interval=interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M")),
+            interval=pause,
             job_id=_job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url),
             log_retention_days=number(
                 "LOG_RETENTION_DAYS", values.get("LOG_RETENTION_DAYS", "30"), MOST_DAYS, "how long the logs are kept"
             ),
+            notify=notify_settings(values, pause),
         )
 
     @property

@@ -45,6 +45,7 @@ async def opened(
 
 async def run(shell: Shell, approve: str | None, reject: str | None, *, as_json: bool) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
+        await app.engine.notify()  # also where the cycle cannot begin: nothing else tells of a long silence
         await reach_both(app)
         by = shell.who
         if approve is not None:
