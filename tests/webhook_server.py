@@ -12,6 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
 SECRET_PATH = "/workflows/5ecret/triggers/manual?sig=s3cr3t-signature"
 
 
@@ -35,6 +39,16 @@ class WebhookServer:
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     status: int = 202
 
+    def take(self, path: str, headers: Mapping[str, str], content: bytes) -> tuple[int, dict[str, str]]:
+        self.received.append(Posted(path, headers, content))
+        return self.answers.pop(0) if self.answers else (self.status, {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same without a socket, for tests on virtual time."""
+        request = Request(scope, receive)
+        status, headers = self.take(request.url.path, dict(request.headers), await request.body())
+        await Response(None, status, headers)(scope, receive, send)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}{SECRET_PATH}"
@@ -52,8 +66,7 @@ def webhook_server() -> Iterator[WebhookServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
-            told.received.append(Posted(self.path, dict(self.headers), content))
-            status, headers = told.answers.pop(0) if told.answers else (told.status, {})
+            status, headers = told.take(self.path, dict(self.headers), content)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
