@@ -49,7 +49,8 @@ def _headline(event: Event) -> str:
         case QuarantineLeft():
             return "the job has left quarantine"
         case RemovalsHeld(counts=counts):
-            return f"{sum(counts.values()):,} removals wait for your word"
+            number = sum(counts.values())
+            return f"{number:,} removals wait for your word" if number > 1 else "a removal waits for your word"
         case JobDisabled():
             return "the job is disabled"
         case JobPaused():
