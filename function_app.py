@@ -3,7 +3,7 @@
 """The Azure Functions app: triggers around the engine, and nothing that could be tested without Azure.
 
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
-    cycle                the orchestrator; advance, run_step are its activities
+    cycle                the orchestrator; advance, run_step, notify are its activities
     start_job, pause_job, restart_job, get_job, delete_job, provision_on_demand,
     list_object_connections, get_object_connection, delete_object_connection
                          the HTTP resources of Microsoft Graph's synchronization API
@@ -103,6 +103,7 @@ async def tick(timer: func.TimerRequest, client: df.DurableOrchestrationClient) 
     if timer.past_due:
         logger.info("tick is late")
     running = await engine()
+    await running.notify()
     if await is_busy(running, client) or not await running.is_due():
         return
     try:
@@ -127,6 +128,13 @@ async def advance(turn: dict) -> dict:  # type: ignore[type-arg] # the worker re
 @app.activity_trigger(input_name="order")
 async def run_step(order: dict) -> str:  # type: ignore[type-arg] # as above
     return await orchestration.run_step(await engine(), order)
+
+
+@app.function_name("notify")
+@app.activity_trigger(input_name="turn")
+async def notify(turn: dict) -> int:  # type: ignore[type-arg] # as above
+    del turn
+    return await (await engine()).notify()
 
 
 async def is_busy(running: Engine, client: df.DurableOrchestrationClient) -> bool:

@@ -29,6 +29,7 @@ from provisioning.adapters.graph import (
     graph_host,
 )
 from provisioning.adapters.http import ReadOnlyTransport
+from provisioning.adapters.mail import Mail
 from provisioning.adapters.overlay import OverlayStore
 from provisioning.adapters.run_lock import RunLock
 from provisioning.adapters.servicenow import (
@@ -40,6 +41,7 @@ from provisioning.adapters.servicenow import (
     credentials,
 )
 from provisioning.adapters.sqlite import SqliteStore
+from provisioning.adapters.webhook import Webhook
 from provisioning.config import (
     GUARDED,
     HIDDEN,
@@ -56,7 +58,7 @@ from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
 from provisioning.engine.jobs import JobRows
-from provisioning.engine.ports import Store
+from provisioning.engine.ports import Channel, Store
 from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
 from provisioning.model import Write, WriteOutcome
@@ -168,8 +170,9 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
     for a dry run of what it would do; `reading` names further properties to read of users. Raises `ConfigError` for a
     schema that cannot be worked with.
 
-    A dry run reads both sides and the state, refuses below everything to write to the sides, and keeps what it writes
-    to the state to itself. With `only_reads` the same holds of the sides, and the state is the job's own.
+    A dry run reads both sides and the state, refuses below everything to write to the sides, keeps what it writes to
+    the state to itself, and has no way to tell anybody. With `only_reads` the same holds of the sides and of people,
+    and the state is the job's own.
     """
     only_reads = only_reads or dry_run
     for name in TALKATIVE:
@@ -188,12 +191,13 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         _refuse_roles_of_everybody(settings, schema)
         graph = CountingTransport(graph_transport or connection_to(settings.graph_base_url))
         servicenow = CountingTransport(servicenow_transport or _way_to_instance(settings))
+        to_graph = GraphSession(
+            settings.graph_base_url,
+            _tokens(settings),
+            transport=ReadOnlyTransport(graph, reads=OnlyReads(settings.graph_base_url)) if only_reads else graph,
+        )
         source = GraphSource(
-            GraphSession(
-                settings.graph_base_url,
-                _tokens(settings),
-                transport=ReadOnlyTransport(graph, reads=OnlyReads(settings.graph_base_url)) if only_reads else graph,
-            ),
+            to_graph,
             service_principal_id=settings.service_principal_id,
             user_attributes=tuple(dict.fromkeys((*schema.user.source_properties, *reading))),
             group_attributes=schema.group.source_properties,
@@ -205,9 +209,9 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         known = await JobRows(store, settings.job_id).capabilities(session.instance)
         target = _CountingTarget(session, honours_sys_ids=known is None or known.honours_sys_ids is not False)
         opened.push_async_callback(target.aclose)
-        engine = Engine(
-            Context(_job(settings, schema, version), store, source, target, now=now), instance=settings.instance_host
-        )
+        channels = {} if only_reads else _channels(settings, to_graph, now, opened.push_async_callback)
+        context = Context(_job(settings, schema, version), store, source, target, now=now, channels=channels)
+        engine = Engine(context, instance=settings.instance_host)
         return App(settings, engine, source, target, graph, servicenow, opened.pop_all())
     raise AssertionError("an exit stack swallows nothing")
 
@@ -252,7 +256,25 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         reconciles_every=settings.reconciles_every,
         settings=settings.given,
         hidden_settings=HIDDEN,
+        patience=settings.notify.patience,
     )
+
+
+def _channels(
+    settings: Settings,
+    session: GraphSession,
+    now: Callable[[], float],
+    at_end: Callable[[Callable[[], Awaitable[None]]], object],
+) -> dict[str, Channel]:
+    """The ways to people that are set."""
+    channels: dict[str, Channel] = {}
+    if (mail := settings.notify.mail) is not None:
+        channels["mail"] = Mail(session, mail.sender, mail.recipients)
+    if (hook := settings.notify.webhook) is not None:
+        webhook = Webhook(hook.url, hook.format, hook.secret, transport=connection_to(hook.url), now=now)
+        at_end(webhook.aclose)
+        channels["webhook"] = webhook
+    return channels
 
 
 def _limits(settings: Settings, schema: Schema) -> dict[str, Limits]:

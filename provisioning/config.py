@@ -31,6 +31,7 @@ from provisioning.forms import (
     share,
 )
 from provisioning.model import DriftPolicy
+from provisioning.notify_settings import NOTIFY, Notify, notify_settings
 from provisioning.rules.departures import Departures, GroupLeave, Leave
 
 Scope = Literal["assigned", "all"]
@@ -85,12 +86,19 @@ KNOWN = (
     "LOG_RETENTION_DAYS",
     "DRIFT",
     "RECONCILE_EVERY",
+    *NOTIFY,
 )
 SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
-    | {"SERVICENOW_API_KEY"}
+    | {"SERVICENOW_API_KEY", "NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET"}
 )
-HIDDEN = SECRET | {"SERVICENOW_USERNAME", "PROTECTED_ACCOUNTS", "ALLOWED_ACCOUNTS"}
+HIDDEN = SECRET | {
+    "SERVICENOW_USERNAME",
+    "PROTECTED_ACCOUNTS",
+    "ALLOWED_ACCOUNTS",
+    "NOTIFY_MAIL_FROM",
+    "NOTIFY_MAIL_TO",
+}
 """Secrets and the names of people: their values are in no log and no audit trail."""
 MARK = 4
 """Hexadecimal digits by which two values of a hidden setting are told apart: too few to try guesses on."""
@@ -227,6 +235,7 @@ class Settings:
     log_retention_days: int
     drift: DriftPolicy
     reconciles_every: float
+    notify: Notify
     given: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -246,6 +255,7 @@ class Settings:
         )
         instance_url = _instance(values["SERVICENOW_INSTANCE"])
         job_id = _job_id(values.get("JOB_ID", ""), tenant_id, service_principal_id, instance_url)
+        pause = interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M"))
         return cls(
             tenant_id=tenant_id,
             sign_in=_sign_in(values, graph_base_url, in_azure="IDENTITY_ENDPOINT" in environ),
@@ -287,7 +297,7 @@ class Settings:
             removal_shares=by_kind("REMOVAL_SHARE", values.get("REMOVAL_SHARE", ""), GUARDED, share),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
-            interval=interval("JOB_INTERVAL", values.get("JOB_INTERVAL", "PT40M")),
+            interval=pause,
             job_id=job_id,
             log_retention_days=number(
                 "LOG_RETENTION_DAYS", values.get("LOG_RETENTION_DAYS", "30"), MOST_DAYS, "how long the logs are kept"
@@ -299,6 +309,7 @@ class Settings:
                 for name, value in values.items()
                 if name != "STATE"
             },
+            notify=notify_settings(values, pause),
         )
 
     @property

@@ -114,6 +114,25 @@ def address(name: str, text: str, example: str, *, path: bool = False, loopback:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
+def secret_address(name: str, text: str) -> str:
+    """An address that is a secret as a whole, path and query included: https, or http on this machine. No refusal
+    repeats any of it.
+    """
+    way_out = "copy the whole address again, from https:// on"
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigError(f"{name} is no address that can be reached: {way_out}") from error
+    if parts.scheme not in {"http", "https"} or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc) or not host:
+        raise ConfigError(f"{name} is no address, or holds a user or a password: {way_out}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigError(f"{name} begins with http, which is accepted for this machine only: {way_out}")
+    if parts.fragment or any(character.isspace() for character in text):
+        raise ConfigError(f"{name} holds a blank or a part after #: {way_out}")
+    return text
+
+
 def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

@@ -531,7 +531,7 @@ def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
-    assert len(commands) == 18
+    assert len(commands) == 19
     assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []
 
 

@@ -301,3 +301,80 @@ def test_microsofts_name_limits_users_and_groups():
 )
 def test_limits_that_are_none_are_refused(name, value):
     assert name in refusal(**{name: value})
+
+
+# --- Notifications ----------------------------------------------------------------------------------
+
+HOOK = "https://prod-1.westeurope.logic.azure.com:443/workflows/1/triggers/manual/run?api-version=1&sig=" + SECRET
+KEY = f"{SECRET}, and longer"
+
+
+def test_nobody_is_told_unless_a_way_is_set():
+    assert (load().notify.mail, load().notify.webhook) == (None, None)
+
+
+def test_mail_and_webhook_are_set_side_by_side_and_no_address_of_a_webhook_shows():
+    settings = load(
+        NOTIFY_MAIL_FROM="prov@contoso.com",
+        NOTIFY_MAIL_TO="b@contoso.com, a@contoso.com,",
+        NOTIFY_WEBHOOK_URL=HOOK,
+        NOTIFY_WEBHOOK_FORMAT="Teams",
+    )
+    assert settings.notify.mail.recipients == ("a@contoso.com", "b@contoso.com")
+    assert (settings.notify.webhook.url, settings.notify.webhook.format) == (HOOK, "teams")
+    assert SECRET not in repr(settings)
+    ours = load(NOTIFY_WEBHOOK_URL="http://127.0.0.1:80/x", NOTIFY_WEBHOOK_FORMAT="json", NOTIFY_WEBHOOK_SECRET=KEY)
+    assert ours.notify.webhook.secret == KEY
+    assert SECRET not in repr(ours)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"NOTIFY_MAIL_FROM": "prov@contoso.com"}, "NOTIFY_MAIL_FROM is set alone"),
+        ({"NOTIFY_MAIL_TO": "a@contoso.com"}, "NOTIFY_MAIL_TO is set alone"),
+        ({"NOTIFY_MAIL_FROM": "Provisioning", "NOTIFY_MAIL_TO": "a@contoso.com"}, "NOTIFY_MAIL_FROM is 'Provisioning'"),
+        ({"NOTIFY_MAIL_FROM": CLIENT, "NOTIFY_MAIL_TO": "a@contoso.com; b@c.de"}, "NOTIFY_MAIL_TO holds"),
+        ({"NOTIFY_MAIL_FROM": CLIENT, "NOTIFY_MAIL_TO": ","}, "NOTIFY_MAIL_TO holds 0 addresses"),
+        ({"NOTIFY_WEBHOOK_URL": HOOK}, "NOTIFY_WEBHOOK_FORMAT is not set"),
+        ({"NOTIFY_WEBHOOK_URL": HOOK, "NOTIFY_WEBHOOK_FORMAT": "email"}, "teams or slack or json"),
+        ({"NOTIFY_WEBHOOK_URL": HOOK, "NOTIFY_WEBHOOK_FORMAT": "json"}, "NOTIFY_WEBHOOK_SECRET has 0 characters"),
+        (
+            {"NOTIFY_WEBHOOK_URL": HOOK, "NOTIFY_WEBHOOK_FORMAT": "slack", "NOTIFY_WEBHOOK_SECRET": KEY},
+            "slack checks no signature",
+        ),
+        ({"NOTIFY_WEBHOOK_FORMAT": "slack"}, "NOTIFY_WEBHOOK_URL is not"),
+        ({"NOTIFY_WEBHOOK_SECRET": KEY}, "NOTIFY_WEBHOOK_URL is not"),
+        ({"NOTIFY_NO_SUCCESS_HOURS": "a day"}, "NOTIFY_NO_SUCCESS_HOURS is 'a day'"),
+        ({"NOTIFY_NO_SUCCESS_HOURS": "9000"}, "at most 8760"),
+        ({"NOTIFY_NO_SUCCESS_HOURS": "24", "JOB_INTERVAL": "P1D"}, "JOB_INTERVAL is not shorter"),
+    ],
+)
+def test_settings_of_notifications_that_do_not_fit_are_refused(changes, said):
+    assert said in refusal(**changes)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"http://hooks.example/{SECRET}",
+        f"ftp://hooks.example/{SECRET}",
+        f"hooks.example/{SECRET}",
+        f"https://me:{SECRET}@hooks.example/x",
+        f"https://hooks.example:{SECRET}/x",
+        f"https://hooks.example/{SECRET} x",
+        f"https://hooks.example/#{SECRET}",
+        f"https:///{SECRET}",
+    ],
+)
+def test_an_address_of_a_webhook_is_refused_without_being_repeated(address):
+    message = refusal(NOTIFY_WEBHOOK_URL=address, NOTIFY_WEBHOOK_FORMAT="slack")
+    assert message.startswith("NOTIFY_WEBHOOK_URL ")
+    assert "hooks.example" not in message
+
+
+def test_a_silence_is_told_after_a_day_or_three_intervals_or_as_set_or_never():
+    assert load().notify.patience == 24 * 3600
+    assert load(JOB_INTERVAL="P1D").notify.patience == 3 * 24 * 3600
+    assert load(NOTIFY_NO_SUCCESS_HOURS="6").notify.patience == 6 * 3600
+    assert load(NOTIFY_NO_SUCCESS_HOURS="0").notify.patience == 0

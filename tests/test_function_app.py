@@ -498,7 +498,7 @@ def bindings() -> Iterator[tuple[str, Any, dict[str, Any]]]:
 def test_functions_have_names_that_the_host_takes():
     names = list(functions_of(function_app.app))
     assert all(re.fullmatch(r"[a-z][a-z0-9_-]{0,127}", name) for name in names)
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 17
 
 
 def test_parameters_are_named_and_annotated_as_the_worker_wants_them():

@@ -23,6 +23,7 @@ from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
+from provisioning.engine.ports import Channel
 from provisioning.engine.progress import Progress
 from provisioning.rules.assessment import Policy
 from provisioning.rules.departures import Departures
@@ -69,6 +70,8 @@ class World:
     pace: Pace = field(default_factory=Pace)
     time_box: float = 120.0
     login: Callable[[], httpx.Auth] = CLIENT_CREDENTIALS
+    channels: Callable[[GraphSession], Mapping[str, Channel]] = lambda _: {}
+    patience: float = 86400.0
     progress: list[Progress] = field(default_factory=list)
     _engine: Engine | None = None
 
@@ -84,12 +87,9 @@ class World:
     def engine(self, *, dry_run: bool = False) -> Engine:
         """A new engine, as a new process would build it."""
         schema = self.schema
+        to_graph = GraphSession("http://127.0.0.1/v1.0", StaticToken(graph.ACCESS_TOKEN), transport=self.way_to_graph())
         source = GraphSource(
-            GraphSession(
-                "http://127.0.0.1/v1.0",
-                StaticToken(graph.ACCESS_TOKEN),
-                transport=self.way_to_graph(),
-            ),
+            to_graph,
             service_principal_id=self.directory.service_principal_id,
             user_attributes=schema.user.source_properties,
             group_attributes=schema.group.source_properties,
@@ -125,9 +125,11 @@ class World:
             application=self.directory.service_principal_id,
             pace=self.pace,
             reconciles_every=self.reconciles_every,
+            patience=self.patience,
         )
         target = ServiceNowTarget(session)
-        context = Context(job, store, source, target, now=self.now, time_box=self.time_box)
+        channels = self.channels(to_graph)
+        context = Context(job, store, source, target, now=self.now, time_box=self.time_box, channels=channels)
         return Engine(context, "http://127.0.0.1")
 
     def cycle(self, *, dry_run: bool = False, watch=lambda _: None) -> Progress:

@@ -23,6 +23,7 @@ from provisioning.cli import (
     expressions,
     linking,
     logs,
+    notifying,
     running,
     schemas,
 )
@@ -302,6 +303,24 @@ def status(context: typer.Context, *, json: Json = False) -> None:
     async def work() -> Exit:
         async with running.opened(shell) as app:
             return await answering.status(app, shell, as_json=json)
+
+    _ended(work())
+
+
+@cli.command()
+def notify(
+    context: typer.Context,
+    *,
+    test: Annotated[bool, typer.Option("--test", help="Send a test to each way that is set.")] = False,
+    json: Json = False,
+) -> None:
+    """Send what people are to be told of the job and has not arrived yet."""
+    shell = _shell(context)
+
+    async def work() -> Exit:
+        async with running.opened(shell) as app:
+            send = notifying.try_channels if test else notifying.notify
+            return await send(app, shell, as_json=json)
 
     _ended(work())
 

@@ -9,14 +9,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from provisioning.engine.jobs import HeldRemovals
-
-WHAT = {
-    "users": "users to be disabled or deleted",
-    "groups": "groups to be deactivated or deleted",
-    "memberships": "memberships to be removed",
-    "wipes": "records whose values would be emptied or, where others made them, overwritten",
-    "recreations": "records to be created anew, because those that were linked are gone",
-}
+from provisioning.rules.review import WHAT
 
 
 def sentences(held: HeldRemovals, *, planned: bool = False) -> Iterator[str]:

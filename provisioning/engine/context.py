@@ -22,7 +22,7 @@ from provisioning.engine.keys import digest
 from provisioning.engine.links import Links
 from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
-from provisioning.engine.ports import Source, Store, Target
+from provisioning.engine.ports import Channel, Source, Store, Target
 from provisioning.engine.references import References
 from provisioning.engine.rights import KnownRights
 from provisioning.expressions import Tenant
@@ -48,6 +48,7 @@ class Job:
     `reconciles_every`, the time in which everything is compared with ServiceNow once (0: never).
     `settings` are the ones that somebody has set, for the audit trail: those named in `hidden_settings` have a mark
     that tells two values apart in place of the value.
+    `patience`: for how long no cycle needs to succeed before somebody is told, 0 for ever.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Job:
     reconciles_every: float = 7 * 86400.0
     settings: Mapping[str, str] = field(default_factory=dict)
     hidden_settings: frozenset[str] = frozenset()
+    patience: float = 86400.0
 
     def limits_of(self, kind: str) -> Limits:
         return self.own_limits.get(kind, self.limits)
@@ -80,7 +82,7 @@ class Job:
 @dataclass(frozen=True)
 class Context:
     """`now` is the wall clock in seconds since 1970; `time_box` ends a step's work, in seconds; a decision older than
-    `fresh` seconds is made again before it is carried out.
+    `fresh` seconds is made again before it is carried out. `channels` are the ways by which people are told of the job.
     """
 
     job: Job
@@ -90,6 +92,7 @@ class Context:
     now: Callable[[], float] = time.time
     time_box: float = 120.0
     fresh: float = 300.0
+    channels: Mapping[str, Channel] = field(default_factory=dict)
     _principal: list[tuple[float, ServicePrincipal]] = field(default_factory=list, init=False, repr=False)
     _domain: list[str | None] = field(default_factory=list, init=False, repr=False)
     _mappers: dict[ObjectType, tuple[Columns, Mapper]] = field(default_factory=dict, init=False, repr=False)

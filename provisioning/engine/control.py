@@ -32,16 +32,23 @@ async def start(engine: Engine, *, by: str) -> JobState:
     """Lets cycles run again: after a pause, after 28 days in quarantine, and at once where a quarantine has slowed the
     job down; the next one then tries all that has failed. Where the job had stopped it goes on.
     """
+    now = engine.context.now()
     return await engine.context.rows.change_state(
-        _started, _tells(engine, "Enable/start provisioning configuration", by)
+        lambda state: _started(state, now), _tells(engine, "Enable/start provisioning configuration", by)
     )
 
 
-def _started(state: JobState) -> JobState:
+def _started(state: JobState, now: float) -> JobState:
     slowed = state.quarantine is not None and state.quarantine.slows
     lifted = None if slowed else state.quarantine
     eager = state.eager or slowed
-    return replace(state, paused=0.0, disabled=0.0, escrows_pruned=False, quarantine=lifted, eager=eager)
+    return replace(_allowed(state, now), escrows_pruned=False, quarantine=lifted, eager=eager)
+
+
+def _allowed(state: JobState, now: float) -> JobState:
+    """Cycles may begin; if none was to succeed before, it is now that one is expected to."""
+    since = now if state.paused or state.disabled else state.expected_since
+    return replace(state, paused=0.0, disabled=0.0, expected_since=since)
 
 
 def _tells(engine: Engine, activity: Activity, by: str, changes: Changes | None = None) -> Tell:
@@ -73,7 +80,8 @@ async def restart(engine: Engine, scopes: tuple[ResetScope, ...], *, by: str) ->
     now, order = engine.context.now(), str(uuid.uuid4())
 
     def restarted(state: JobState) -> JobState:
-        state = _started(state) if {"None", "QuarantineState"} & {*scopes} else replace(state, paused=0.0, disabled=0.0)
+        lifts = {"None", "QuarantineState"} & {*scopes}
+        state = _started(state, now) if lifts else _allowed(state, now)
         if "Escrows" in scopes:
             state = replace(state, escrows_cleared=now, escrows_pruned=False)
         if {"Watermark", "ForceDeletes"} & {*scopes}:

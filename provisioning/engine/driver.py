@@ -30,6 +30,8 @@ async def run_cycle(
         progress = await _advance(engine, progress, sleep)
         watch(progress)
         if progress.at_rest:
+            if not dry_run:
+                await engine.notify()
             return progress
         if not progress.steps:
             await sleep(max(0.0, progress.retry_at - engine.context.now()))

@@ -10,9 +10,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_pace
+from functools import partial
 
 from msgspec.structs import replace
 
+from provisioning.engine import audit
 from provisioning.engine.acting import act_range
 from provisioning.engine.audit import entry_of
 from provisioning.engine.collecting import (
@@ -30,6 +32,7 @@ from provisioning.engine.jobs import JobState, Ruling, Tell
 from provisioning.engine.judging import RESTARTED, after_cycle, told_after_cycle
 from provisioning.engine.keys import BINS
 from provisioning.engine.managed import add_managed, count_managed
+from provisioning.engine.notifying import after_end, notify
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
     Act,
@@ -70,6 +73,7 @@ from provisioning.errors import (
     Unauthorized,
     Unavailable,
 )
+from provisioning.rows import Operation
 from provisioning.rules.audit import SYSTEM, Activity, Audited, Changes, differences
 from provisioning.rules.reconciliation import Reconciliation, compared, due, evaluated_anew
 from provisioning.rules.restart import drops_links
@@ -148,9 +152,7 @@ class Engine:
         configuration = self.context.job.configuration
         cycle = str(uuid.uuid4())
         settings = dict(self.context.job.settings)
-        state = await rows.change_state(
-            lambda known: replace(known, last_cycle=cycle, last_began=now, settings=settings), self._tell_settings(now)
-        )
+        state = await rows.change_state(partial(_begun, cycle, now, settings), self._tell_settings(now))
         order = state.restart if is_restarted(state, found[0] if found else None) else None
         current = state.configuration == configuration and not state.unclear_since
         progress = begin(
@@ -293,12 +295,26 @@ class Engine:
         now = self.context.now()
         job = self.context.job
         await self.context.rows.record_cycle(progress, now)
-        state = await self.context.rows.change_state(
-            lambda known: after_cycle(known, progress, now, job), told_after_cycle(progress, now)
-        )
+
+        def ended(known: JobState) -> tuple[JobState, Sequence[Operation]]:
+            after = after_cycle(known, progress, now, job)
+            entry = told_after_cycle(progress, now)(known, after)
+            rows = (audit.row_of(entry),) if entry is not None else ()
+            if progress.dry_run:
+                return after, rows
+            after, notices = after_end(self.context, self.instance, after)
+            return after, (*rows, *notices)
+
+        state = await self.context.rows.change_with_rows(ended)
         if state.quarantine is not None or state.paused:
             reason = state.quarantine.reason if state.quarantine is not None else None
             logger.warning("job does not run as usual", extra={"job": job.id, "status": state.status, "reason": reason})
+
+    async def notify(self) -> int:
+        """Tells people what is due to be told and has not arrived yet; for after a cycle and between cycles. Answers
+        how many notices were taken, and raises nothing.
+        """
+        return await notify(self.context, self.instance)
 
     async def run_step(self, progress: Progress, number: int) -> StepResult:
         """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what
@@ -377,6 +393,11 @@ class Engine:
 
         await self.context.rows.change_state(lambda state: replace(state, ruling=ruling), told)
         return ruling
+
+
+def _begun(cycle: str, now: float, settings: dict[str, str], state: JobState) -> JobState:
+    since = state.expected_since or now
+    return replace(state, last_cycle=cycle, last_began=now, settings=settings, expected_since=since)
 
 
 def is_restarted(state: JobState, progress: Progress | None) -> bool:

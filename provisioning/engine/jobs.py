@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Operation, Put, Replace
 from provisioning.rules.audit import Audited
 from provisioning.rules.instance import Acceptance, Remembered
+from provisioning.rules.notices import Told
 from provisioning.rules.quarantine import Quarantine, Status
 from provisioning.rules.reconciliation import Reconciliation
 from provisioning.rules.restart import ResetScope
@@ -77,6 +78,8 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     is read from `changes_since` on; `reconciliation` is how far everything was compared, and `compare_all` (seconds
     since 1970) when a person asked to compare all of it. `settings` are those that the last cycle began with, with
     marks in place of what must not be shown.
+    `last_code` is that of `last_failure`; `expected_since` is when a cycle was first expected to succeed, after a start
+    anew; `told` is what people were told of the job.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -106,6 +109,9 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     reconciliation: Reconciliation = Reconciliation()
     compare_all: float = 0.0
     settings: dict[str, str] = field(default_factory=dict)
+    last_code: str = ""
+    expected_since: float = 0.0
+    told: Told = field(default_factory=Told)
 
     @property
     def in_quarantine(self) -> Quarantine | None:
@@ -308,12 +314,25 @@ class JobRows:
         """Applies a change to the newest state, again if somebody else was faster. What `tell` answers goes into the
         audit trail with it, at once or not at all.
         """
+
+        def changed(state: JobState) -> tuple[JobState, Sequence[Operation]]:
+            after = change(state)
+            entry = tell(state, after) if tell is not None else None
+            return after, () if entry is None else (audit.row_of(entry),)
+
+        return await self.change_with_rows(changed)
+
+    async def change_with_rows(self, change: Callable[[JobState], tuple[JobState, Sequence[Operation]]]) -> JobState:
+        """As `change_state`, together with other rows of the job: all of it is stored, or nothing. What changes nothing
+        is not written.
+        """
         while True:
             state, etag = await self.state()
-            changed = change(state)
-            entry = tell(state, changed) if tell is not None else None
+            changed, others = change(state)
+            if changed == state and etag and not others:
+                return state
             try:
-                await self._save("state", changed, etag, *([audit.row_of(entry)] if entry is not None else []))
+                await self._store.commit(JOB, self.job, [_conditional("state", changed, etag), *others])
             except RowConflict:
                 continue
             return changed
@@ -322,11 +341,14 @@ class JobRows:
         row = await self._store.get(JOB, self.job, key)
         return (msgspec.convert(row.data, type_), row.etag) if row else None
 
-    async def _save(self, key: str, value: Struct, etag: str, *more: Operation) -> str:
-        data = msgspec.to_builtins(value)
-        operation = Replace(key, data, etag) if etag else Insert(key, data)
-        new, *_ = await self._store.commit(JOB, self.job, [operation, *more])
+    async def _save(self, key: str, value: Struct, etag: str) -> str:
+        (new,) = await self._store.commit(JOB, self.job, [_conditional(key, value, etag)])
         return new or ""
+
+
+def _conditional(key: str, value: Struct, etag: str) -> Operation:
+    data = msgspec.to_builtins(value)
+    return Replace(key, data, etag) if etag else Insert(key, data)
 
 
 def _begun_key(round_: int, number: int) -> str:

@@ -24,7 +24,8 @@ def after_cycle(state: JobState, progress: Progress, now: float, job: Job) -> Jo
     """The same however often it is applied: a driver may die after it has stored this and before the progress."""
     failure = progress.halted.message if progress.halted else ""
     succeeded = state.last_succeeded if failure else now
-    ended = replace(state, last_ended=now, last_failure=failure, last_succeeded=succeeded)
+    code = progress.halted.code if progress.halted else ""
+    ended = replace(state, last_ended=now, last_failure=failure, last_code=code, last_succeeded=succeeded)
     round_ = f"{progress.cycle}|{progress.round}"
     if state.judged == round_ or (progress.halted is not None and progress.halted.code in UNJUDGED):
         return ended

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -53,6 +54,7 @@ def orchestrate(context: Orchestration) -> Moves:
         answer = yield from _advance(context, order)
         context.set_custom_status(answer["status"])
         if answer["ended"]:
+            yield from _notify(context, order)
             return answer["status"]
         order = {**order, "round": answer["round"]}
         if answer["steps"]:
@@ -78,6 +80,12 @@ def _advance(context: Orchestration, order: Mapping[str, Any]) -> Moves:
             pause = min(LONGEST_PAUSE, timedelta(seconds=2.0**attempt))
             yield context.create_timer(context.current_utc_datetime + pause)
     return {**answer, "ended": True}  # the timer function finds the unfinished cycle and resumes it
+
+
+def _notify(context: Orchestration, order: Mapping[str, Any]) -> Moves:
+    """What could not be told now the timer function tells later."""
+    with suppress(Exception):  # as above
+        yield context.call_activity("notify", order, int)
 
 
 def _run_steps(context: Orchestration, order: Mapping[str, Any], number: int) -> Moves:

@@ -23,6 +23,7 @@ from provisioning.model import (
     WriteOutcome,
 )
 from provisioning.rows import Operation, Row
+from provisioning.rules.notices import Notice
 from provisioning.rules.protection import Administrators
 
 
@@ -169,4 +170,13 @@ class Store(Protocol):
 
         Raises `RowConflict` when a condition fails (nothing is written), `RowTooLarge` when a row or the whole
         transaction does not fit, ValueError when the engine asks for what Azure Tables would refuse.
+        """
+
+
+class Channel(Protocol):
+    """A way by which notices reach people."""
+
+    async def send(self, notice: Notice) -> None:
+        """Returns when the other side has taken it. Raises `ProvisioningError` otherwise; whether it arrived all the
+        same is then not known, and it may be sent again.
         """

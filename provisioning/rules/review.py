@@ -21,6 +21,14 @@ ACTIVE = "active"
 REJECTED = "RemovalRejected"
 """The skip reason of what a person did not let through."""
 OF_OBJECT: Mapping[str, HarmKind] = {"user": "users", "group": "groups", "member": "memberships"}
+WHAT: Mapping[str, str] = {
+    "users": "users to be disabled or deleted",
+    "groups": "groups to be deactivated or deleted",
+    "memberships": "memberships to be removed",
+    "wipes": "records whose values would be emptied or, where others made them, overwritten",
+    "recreations": "records to be created anew, because those that were linked are gone",
+}
+"""Each kind in words for a person."""
 WOULD_BE = {"wipes": "overwritten or emptied", "recreations": "created anew because their records are gone"}
 
 

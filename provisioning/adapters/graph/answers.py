@@ -27,10 +27,17 @@ class NotThere(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a request reads, in words for a person, and the application permission that opens it."""
+    """What a request reads, in words for a person, and the application permission that opens it. What it does where it
+    does not read, and what is most likely wrong where Graph does not accept it.
+    """
 
     what: str
     permission: str
+    verb: str = "read"
+    suspect: str = (
+        "a source attribute of the mappings is one that Graph does not know or does not list; compare them with the "
+        "properties in Graph"
+    )
 
 
 def json_of(response: httpx.Response, call: Call) -> dict[str, Any]:
@@ -39,6 +46,12 @@ def json_of(response: httpx.Response, call: Call) -> dict[str, Any]:
     if response.is_success and isinstance(body, dict):
         return body
     raise _failure(response, body, call)
+
+
+def accept(response: httpx.Response, call: Call) -> None:
+    """For a request that is answered by its status alone. Raises unless it was taken."""
+    if not response.is_success:
+        raise _failure(response, _decoded(response), call)
 
 
 def item_of(item: Mapping[str, Any], url: str, call: Call) -> dict[str, Any]:
@@ -95,9 +108,10 @@ def _failure(response: httpx.Response, body: Any, call: Call) -> ProvisioningErr
             )
         case httpx.codes.FORBIDDEN:
             return Unauthorized(
-                f"Microsoft Graph does not let this application read {call.what} ({said}): grant it the application "
-                f"permission {call.permission} with admin consent, in the Entra admin center under App registrations, "
-                "API permissions (a managed identity gets it as an app role assignment to Microsoft Graph)",
+                f"Microsoft Graph does not let this application {call.verb} {call.what} ({said}): grant it the "
+                f"application permission {call.permission} with admin consent, in the Entra admin center under App "
+                "registrations, API permissions (a managed identity gets it as an app role assignment to Microsoft "
+                "Graph)",
                 code="InsufficientRights",
             )
         case httpx.codes.NOT_FOUND if code.lower() in _ABSENT:
@@ -126,11 +140,9 @@ def _unexpected(response: httpx.Response, said: str, call: Call) -> str:
             f"the answer for {call.what} is not the JSON of Microsoft Graph ({said}, {kind}, "
             f"{len(response.content)} bytes): look for a proxy or sign-in page on the way"
         )
-    if status in {httpx.codes.BAD_REQUEST, httpx.codes.NOT_IMPLEMENTED}:
-        return (
-            f"Microsoft Graph does not accept the request for {call.what} ({said}): most likely a source attribute of "
-            "the mappings is one that Graph does not know or does not list; compare them with the properties in Graph"
-        )
+    refused = {httpx.codes.BAD_REQUEST, httpx.codes.NOT_IMPLEMENTED}
+    if status in refused or (call.verb != "read" and status == httpx.codes.NOT_FOUND):
+        return f"Microsoft Graph does not accept the request for {call.what} ({said}): most likely {call.suspect}"
     return f"Microsoft Graph failed to answer for {call.what} ({said}); it is tried again later"
 
 

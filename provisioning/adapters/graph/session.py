@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from provisioning.adapters.graph.answers import Call, json_of
+from provisioning.adapters.graph.answers import Call, accept, json_of
 from provisioning.adapters.graph.tokens import StaticToken, Tokens
 from provisioning.adapters.http import RetryTransport, WholeTransport
 from provisioning.errors import ConfigError, Unavailable
@@ -115,15 +115,22 @@ class GraphSession:
 
     async def post_batch(self, requests: list[dict[str, Any]], call: Call) -> dict[str, Any]:
         """The answer to a `$batch`, all of it GETs: that is why it may be sent again."""
+        return json_of(await self._post("{+baseurl}/$batch", {}, {"requests": requests}, call), call)
+
+    async def send_mail(self, sender: str, body: dict[str, Any], call: Call) -> None:
+        """Returns when Graph has taken the mail. It is sent again after 429 only: else it might go twice."""
+        accept(await self._post("{+baseurl}/users/{user}/sendMail", {"user": sender}, body, call), call)
+
+    async def _post(self, template: str, path: dict[str, Any], body: Any, call: Call) -> httpx.Response:
         from kiota_abstractions.method import Method  # noqa: PLC0415 - see `_build`
         from kiota_abstractions.request_information import RequestInformation  # noqa: PLC0415 - see `_build`
 
         adapter = self._connected().request_adapter
-        information = RequestInformation(Method.POST, "{+baseurl}/$batch")
+        information = RequestInformation(Method.POST, template, path)
         information.headers.try_add("Accept", "application/json")
-        information.set_stream_content(json.dumps({"requests": requests}).encode(), "application/json")
+        information.set_stream_content(json.dumps(body).encode(), "application/json")
         information.add_request_options([self._native()])
-        return await self._answered(adapter.send_primitive_async(information, "bytes", {}), call)
+        return await self._sent(adapter.send_primitive_async(information, "bytes", {}), call)
 
     def path_of(self, link: str) -> str:
         """The link's part below the root. A link to another host is refused: our token would go there."""
@@ -137,8 +144,11 @@ class GraphSession:
         return link.removeprefix(self.root)
 
     async def _answered(self, sending: Awaitable[httpx.Response], call: Call) -> dict[str, Any]:
+        return json_of(await self._sent(sending, call), call)
+
+    async def _sent(self, sending: Awaitable[httpx.Response], call: Call) -> httpx.Response:
         try:
-            response = await sending
+            return await sending
         except httpx.TimeoutException as error:
             raise Unavailable(
                 f"Microsoft Graph did not answer for {call.what} in time ({type(error).__name__})", code="Timeout"
@@ -148,7 +158,6 @@ class GraphSession:
                 f"no connection to {urlsplit(self.root).netloc} for {call.what} ({type(error).__name__}): check the "
                 "network, proxy and firewall of this machine, and GRAPH_BASE_URL"
             ) from error
-        return json_of(response, call)
 
     def _builder(self, where: Where) -> Any:
         """The builder of an address. The SDK's modules warn of classes of their own when they are imported."""
@@ -225,7 +234,7 @@ def _claims(response: httpx.Response) -> str | None:
 
 
 def _only_reads(request: httpx.Request) -> bool:
-    """Everything that we send; batches hold nothing but GETs."""
+    """Everything that we send but mail; batches hold nothing but GETs."""
     return request.method == "GET" or (request.method == "POST" and request.url.path.endswith("/$batch"))
 
 

@@ -43,6 +43,8 @@ def control_routes(service: GraphService, sign_in: SignIn, seed: Callable[..., A
         ("PATCH", "/behaviour", control.tune),
         ("POST", "/settle", control.settle),
         ("POST", "/tokens/revoke", control.revoke),
+        ("GET", "/mail", control.sent_mail),
+        ("DELETE", "/mail", control.forget_mail),
         ("POST", "/users", control.add_user),
         ("GET", "/users/{user}", control.show_user),
         ("PATCH", "/users/{user}", control.update_user),
@@ -160,6 +162,12 @@ class _Control:
 
     async def revoke(self, _: Request) -> None:
         self.sign_in.revoke()
+
+    async def sent_mail(self, _: Request) -> list[dict[str, Any]]:
+        return self.tenant.sent_mail
+
+    async def forget_mail(self, _: Request) -> None:
+        self.tenant.sent_mail.clear()
 
     # Users
 

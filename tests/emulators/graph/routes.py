@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import applications, delta, objects
+from . import applications, delta, mail, objects
 from .applications import BY_APP_ID
-from .messages import Call, Reply
+from .messages import Call, GraphError, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class Route:
     handler: Callable[[Tenant, Call, dict[str, str]], Answer]
     units: int = 1
     counted_as: str | None = None
+    denied: Callable[[], GraphError] = objects.denied
 
     @property
     def kind(self) -> str:
@@ -76,6 +77,7 @@ ROUTES = (
     Route("GET", "/users/{id}/memberOf", _USERS, objects.list_member_of, units=2),
     Route("GET", "/users/{id}/memberOf/{cast}", _USERS, objects.list_member_of, 2, "/users/{id}/memberOf"),
     Route("POST", "/users/{id}/getMemberGroups", _USERS, objects.get_member_groups, units=2),
+    Route("POST", "/users/{id}/sendMail", frozenset({"Mail.Send"}), mail.send_mail, denied=mail.denied),
     Route("GET", "/groups", _GROUPS, objects.list_groups),
     Route("GET", "/groups/delta", _GROUPS, _group_delta),
     Route("GET", "/groups/$count", _GROUPS, objects.count),

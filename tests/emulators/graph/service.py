@@ -14,7 +14,6 @@ from . import metering, routes
 from .batch import run_batch
 from .behaviour import Duplicate, EmptyList, Fail, ResetConnection, Slow, Throttle
 from .messages import Call, ConnectionBroken, GraphError, Reply, not_emulated
-from .objects import denied
 
 if TYPE_CHECKING:
     from .state import Tenant
@@ -75,7 +74,7 @@ class GraphService:
         await self._admit(kind)
         headers |= self.meter.charge(metering.units(route, call))
         if route.permissions.isdisjoint(self.tenant.behaviour.permissions):
-            raise denied()
+            raise route.denied()
         answer = route.handler(self.tenant, call, params)
         if isinstance(answer, Reply):
             return answer

@@ -64,6 +64,8 @@ class Tenant:
         self.service_principals = Sequenced()
         self.deleted_users = Sequenced()
         self.deleted_groups = Sequenced()
+        self.sent_mail: list[dict[str, Any]] = []
+        """What was given to Outlook to send, oldest first."""
         self.purged: dict[str, str] = {}
         """The types of objects that are gone for good, by id."""
         self.user_log = ChangeLog()
