@@ -148,7 +148,7 @@ def test_a_start_by_a_person_is_no_exit_and_a_quarantine_that_comes_back_is_told
     told.tick()
     lock_out(world)
     told.tick()
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     world.run(world.engine().notify())
     assert told.posted == ["QuarantineEntered"]
     told.ticks(1)
@@ -254,10 +254,10 @@ def test_a_pause_that_a_person_has_ordered_is_no_silence_and_what_follows_a_star
     world = told.world
     hire(world, "ada")
     told.tick()
-    world.run(control.pause(world.engine()))
+    world.run(control.pause(world.engine(), by="a person"))
     world.pass_time(9 * DAY)
     told.tick()
-    world.run(control.start(world.engine()))
+    world.run(control.start(world.engine(), by="a person"))
     world.run(world.engine().notify())
     assert told.posted == []
 
