@@ -111,7 +111,8 @@ def address(name: str, text: str, example: str, *, path: bool = False, loopback:
         raise ConfigError(f"{name} is {text!r}, and plain http is accepted for this machine only: use https")
     if parts.scheme not in {"http", "https"}:
         raise ConfigError(f"{name} is {text!r}, which is not an address: {way_out}")
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+    default = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}{parts.path.rstrip('/')}"
 
 
 def secret_address(name: str, text: str) -> str:

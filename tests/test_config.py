@@ -214,6 +214,13 @@ def test_no_way_to_sign_in_and_two_ways_are_both_refused():
     assert "keep one of them" in refusal(ENTRA_CLIENT_CERTIFICATE_PATH="app.pem")
 
 
+@pytest.mark.parametrize("text", ["https://contoso.service-now.com:443", "https://CONTOSO.service-now.com/", "contoso"])
+def test_an_instance_has_one_name_however_it_is_written(text):
+    settings = load(SERVICENOW_INSTANCE=text)
+    assert settings.instance_host == "contoso.service-now.com"
+    assert settings.job_id == load(SERVICENOW_INSTANCE="https://contoso.service-now.com").job_id
+
+
 @pytest.mark.parametrize("address", [None, "https://graph.microsoft.com/v1.0", "https://127.0.0.1.example.com/v1.0"])
 def test_an_emulators_token_is_for_this_machine_only(address):
     message = refusal(ENTRA_CLIENT_SECRET=None, GRAPH_ACCESS_TOKEN=SECRET, GRAPH_BASE_URL=address)

@@ -622,6 +622,25 @@ def test_a_group_run_on_demand_is_in_scope_by_its_own_assignment(world):
     assert world.writes() == {}
 
 
+@pytest.mark.parametrize("members", [6, 1_100])
+def test_a_group_of_any_size_is_provisioned_on_demand_with_all_its_members(world, members):
+    """Entra takes five. 1,100 are more than one chunk of the plan."""
+    people = [hire(world, f"n{number:04}", assigned=False) for number in range(members)]
+    group = group_of(world, "Engineers", *people)
+    answer = world.run(provision_on_demand(world.engine(), "Engineers", write=True))
+    assert world.members("Engineers") == {f"n{number:04}@{DOMAIN}" for number in range(members)}
+    (own,) = [entry for entry in answer.entries if entry["sourceIdentity"]["id"] == group]
+    kinds = [step["provisioningStepType"] for step in own["provisioningSteps"]]
+    assert kinds == ["import", "scoping", "matching", "export"]
+    made = [e["sourceIdentity"]["identityType"] for e in answer.entries if e["provisioningAction"] == "create"]
+    assert (made.count("User"), made.count("GroupMembership")) == (members, members)
+    again = world.run(provision_on_demand(world.engine(), "Engineers", write=True))
+    assert {entry["provisioningAction"] for entry in again.entries} == {"other"}
+    world.forget_counts()
+    world.cycle()
+    assert world.writes() == {}
+
+
 def test_requests_of_a_load_are_the_fewest_possible(tmp_path):
     with small_world(tmp_path, users=1000, groups=20) as world:
         world.cycle()

@@ -241,6 +241,17 @@ def test_an_object_that_is_called_user_means_the_table_of_users():
     assert schema.user.preferred == (("active", "true"),)
 
 
+@pytest.mark.parametrize(
+    "table", ["sys_user?sysparm_query=active=true", "sys user", "../sys_user", "sys_user^", "1user"]
+)
+def test_a_table_s_name_that_would_change_the_address_is_refused(table):
+    examined = examine(document(mapping(targetObjectName=table)))
+    assert examined.schema is None
+    assert any(
+        "the name of a table" in each.way_out or "the name of a table" in each.text for each in examined.findings
+    )
+
+
 def test_the_document_stays_the_one_that_was_read():
     read = document(mapping(attribute(unknown=[1, None])), other={"b": 1, "a": 2})
     assert dump(load_schema(read)) is read

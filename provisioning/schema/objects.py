@@ -5,6 +5,7 @@ no other object mapping and no instance.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -22,6 +23,7 @@ KNOWN = (
     "id", "name", "enabled", "flowTypes", "metadata", "scope", "sourceObjectName", "targetObjectName",
     "attributeMappings", "internal", *OBJECT_MAPPING_METADATA,
 )  # fmt: skip
+TABLE = re.compile(r"[a-z]\w{0,79}", re.ASCII | re.IGNORECASE)
 TABLES = {"user": "sys_user", "group": "sys_user_group"}
 """What the object names of other gallery applications mean here."""
 PREFERRED = "PreferredMatch"
@@ -45,6 +47,9 @@ def read_object(entry: Entry, kind: ObjectType, document: Entry, rule: Entry, *,
         entry.report.note(entry.where, "none of its actions is ticked, so that it is switched off")
     named = entry.name("targetObjectName")
     table = TABLES.get((named or "").lower(), named)
+    if table is not None and not TABLE.fullmatch(table):
+        entry.error("targetObjectName", "the name of a table of ServiceNow, such as sys_user")
+        return None
     if named is not None and table != named:
         entry.report.note(entry.where, f"targetObjectName {named} is read as the table {table}")
     around = Surroundings(
