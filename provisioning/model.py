@@ -441,7 +441,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     been read. `refresh` asks for a full evaluation although nothing is known to have changed. `unproven` marks a
     loss that only an absence suggests: it needs a read of its own. `expand` asks for all members of a group.
     `reconciles` means that nothing else is known than that it is time to compare both sides, or that others changed the
-    record. `withdrawn` is a membership that ended. `escrow` is the failure for which the row is tried again. `hold` and
+    record. `withdrawn` is a membership that ended,
+    `owned` one that goes although others made it. `escrow` is the failure for which the row is tried again. `hold` and
     `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970;
     `link_etag` is that of the link decided on.
     """
@@ -456,6 +457,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     unproven: bool = False
     expand: bool = False
     reconciles: bool = False
+    owned: bool = False
     decision: Decision | None = None
     hold: Hold | None = None
     clearance: Clearance | None = None

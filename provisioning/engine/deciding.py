@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from provisioning.engine.links import Known
 from provisioning.engine.memberships import observe_memberships
 from provisioning.engine.observe import observe
+from provisioning.engine.ownership import stage_strangers
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.progress import Decide
 from provisioning.engine.settling import Settled, settle
@@ -152,6 +153,8 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
     default_access = await work.context.default_access()
     everyone = work.context.job.policy.everyone
     entering: list[Link] = []
+    mapping = work.context.job.schema.group
+    owned = {link.id for _, d, link in groups if in_scope(d.scope) and mapping.owns(link.id, d.name)}
     compared = {link.id for pending, _, link in groups if pending.reconciles and link.linked}
     for pending, decision, link in groups:
         gave = everyone or any(entitles(grant, default_access=default_access) for grant in link.grants)
@@ -171,6 +174,8 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
             await work.context.nesting.remember(link.id, tree.groups if tree is not None else ())
         if (work.context.nesting.enabled and link.grants) or link.id in compared:
             await _withdraw_absent(work, link.id, users)
+        if link.id in owned and tree is not None:
+            await stage_strangers(work, link, users)
         if link.id in compared:
             await _compare_members(work, link.id, users)
         else:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from provisioning.engine.context import Context
 from provisioning.engine.keys import chosen_sys_id, ends
+from provisioning.engine.links import Known
+from provisioning.engine.ownership import stranger
 from provisioning.engine.plan import Plan
 from provisioning.model import Link, ObjectType, Pending, Record, group_key, user_key
 from provisioning.rules.membership import MembershipSeen, is_disabled
@@ -22,6 +24,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     objects: set[tuple[ObjectType, str]] = {("group", group) for group, _ in pairs}
     objects |= {("user", member) for _, member in pairs}
     known = await context.links.load(objects)
+    known |= {("user", member): Known(link) for _, member in pairs if (link := stranger(member)) is not None}
     edges = await context.edges.load(pairs)
     suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
     still = await context.nesting.hold(suspects) if suspects else {}
@@ -73,6 +76,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             rights=rights,
             returns=group_key(pair[0]) in returning,
             reconciling=pending.reconciles,
+            owned=pending.owned,
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]

@@ -53,6 +53,7 @@ def merge(old: Pending, new: Pending) -> Pending:
         unproven=_is_unproven(old, new),
         expand=old.expand or new.expand,
         reconciles=old.reconciles and new.reconciles,
+        owned=old.owned or new.owned,
         hold=new.hold or old.hold,
         clearance=new.clearance or old.clearance,
         decision=None,

@@ -131,6 +131,11 @@ class Target(Protocol):
         does not tell is absent.
         """
 
+    async def members_of(self, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """The sys_ids of the users that are members of each of the groups, by sys_id, however many they are. Rows
+        without a user count for nothing.
+        """
+
     async def own_account(self) -> str | None:
         """The sys_id of the account that we are logged in with; None where the instance does not tell."""
 

@@ -42,6 +42,8 @@ async def read_changes(work: Work, step: ReadChanges) -> StepResult:
             work.tally.count("changed in ServiceNow", len(page.rows))
             await _stage_changed(work, step.type_, page.rows)
             if page.next is None:
+                if step.type_ == "group" and context.job.schema.group.owned:
+                    await _stage_changed_members(work, step.since)
                 return work.tally.result()
             cursor = page.next
             if context.now() >= deadline:
@@ -81,6 +83,23 @@ async def _stage_changed(work: Work, kind: ObjectType, rows: Sequence[Record]) -
             key = _key(link)
             staged.append(Pending(key, home_lane(key), refresh=True, reconciles=True))
     work.tally.add_staged(await work.plan.stage(staged))
+
+
+async def _stage_changed_members(work: Work, since: float) -> None:
+    """Owned groups to which others have added somebody."""
+    context, cursor = work.context, ""
+    while True:
+        page = await context.target.changed_since("sys_user_grmember", since - OVERLAP, ("group",), cursor)
+        groups = {row["group"] for row in page.rows if row.get("group")}
+        owners = await context.links.owners_by_record("group", groups) if groups else {}
+        staged = [
+            Pending(group_key(owner), "groups", refresh=True, expand=True, reconciles=True)
+            for owner in dict.fromkeys(owners.values())
+        ]
+        work.tally.add_staged(await work.plan.stage(staged))
+        if page.next is None:
+            return
+        cursor = page.next
 
 
 async def compare_bins(work: Work, step: Compare) -> StepResult:

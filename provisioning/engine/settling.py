@@ -449,7 +449,12 @@ async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
     for item in items:
         pending = item.row.pending
         blank = Pending(
-            pending.object, home_lane(pending.object), refresh=True, withdrawn=pending.withdrawn, gone=pending.gone
+            pending.object,
+            home_lane(pending.object),
+            refresh=True,
+            withdrawn=pending.withdrawn,
+            gone=pending.gone,
+            owned=pending.owned,
         )
         if item.decision.recheck:
             again.append((at, replace(blank, unproven=True)))

@@ -35,7 +35,8 @@ NOTHING_NAMED = Protection()
 class MembershipSeen:
     """What was observed of one membership. `rows` are the sys_ids of its rows in ServiceNow; `group_in_scope` and
     `wanted` say what the source says now. An end that is `planned` is created by this same plan; the group `returns`
-    where the plan brings it back into scope. `reconciling` is true where only a comparison brought it up. `account` is
+    where the plan brings it back into scope. `reconciling` is true where only a comparison brought it up,
+    `owned` where the group has no members but those in Entra. `account` is
     the user's record, where something may have to be written.
     """
 
@@ -54,6 +55,7 @@ class MembershipSeen:
     rights: Rights = field(default_factory=Rights)
     returns: bool = False
     reconciling: bool = False
+    owned: bool = False
 
 
 def decide_membership(
@@ -137,11 +139,11 @@ def _create(seen: MembershipSeen, group: str | None, member: str | None) -> Crea
 
 
 def _decide_remove(seen: MembershipSeen, why: str) -> Decision:
-    edge = seen.edge
-    if edge is None or edge.sys_id is None or not seen.rows:
+    ours = seen.edge.sys_id if seen.edge is not None else None
+    if not seen.rows or (ours is None and not seen.owned):
         return Decision(seen.key, Skip("RedundantExport", f"{why}; ServiceNow holds none of ours"))
     before = {"group": _sys_id(seen.group) or "", "user": _sys_id(seen.member) or ""}
-    sys_id = edge.sys_id if edge.sys_id in seen.rows else seen.rows[0]
+    sys_id = ours if ours is not None and ours in seen.rows else seen.rows[0]
     return Decision(seen.key, Remove(sys_id, before), match=Match("link", None, seen.rows))
 
 

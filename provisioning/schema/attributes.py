@@ -26,7 +26,7 @@ from provisioning.schema.sources import read_source
 
 KNOWN = (
     "targetAttributeName", "source", "defaultValue", "matchingPriority", "flowType", "flowBehavior",
-    "exportMissingReferences", "flowNullValues", "referencedObjects", "reference", "drift",
+    "exportMissingReferences", "flowNullValues", "referencedObjects", "reference", "drift", "owned",
 )  # fmt: skip
 ANCHOR = "sys_id"
 MEMBERS = "members"
@@ -100,6 +100,17 @@ def read_drift(entry: Entry) -> DriftPolicy | None:
     if entry.get("drift") is None:
         return None
     return cast("DriftPolicy", entry.choice("drift", get_args(DriftPolicy)))
+
+
+def read_owned(entry: Entry) -> bool | frozenset[str]:
+    """An addition of ours to Microsoft's format, on the mapping of `members`: true, or names and object ids."""
+    given = entry.get("owned")
+    if given is None or isinstance(given, bool):
+        return bool(given)
+    if isinstance(given, list) and given and all(isinstance(each, str) and each.strip() for each in given):
+        return frozenset(each.strip() for each in given)
+    entry.error("owned", "true, false, or a list of names or object ids of groups")
+    return False
 
 
 def maps_members(entry: Entry, kind: ObjectType) -> bool:

@@ -126,7 +126,8 @@ class ObjectMapping:
     """All columns of one object type. `flow_types` are the target object actions that the administrator allows: none
     where the mapping is switched off. `members` tells whether a group's members are mapped. `preferred` holds the
     columns and values by which one of several records with the same key is the object's own: an active account before
-    an inactive one. `members_drift` is the drift policy of memberships.
+    an inactive one. `members_drift` is the drift policy of memberships. `owned` groups have no members in ServiceNow
+    but those that they have in Entra: all groups, or those with these names or ids.
     """
 
     type: ObjectType
@@ -137,6 +138,7 @@ class ObjectMapping:
     members: bool = True
     preferred: tuple[tuple[str, str], ...] = ()
     members_drift: DriftPolicy | None = None
+    owned: bool | frozenset[str] = False
 
     @property
     def enabled(self) -> bool:
@@ -182,6 +184,12 @@ class ObjectMapping:
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(a.target for a in self.attributes)
+
+    def owns(self, source_id: str, name: str) -> bool:
+        """Whether the group's members in ServiceNow are only those that it has in Entra."""
+        if isinstance(self.owned, bool):
+            return self.owned and self.writes_members
+        return self.writes_members and not self.owned.isdisjoint({source_id, name})
 
     def drift_of(self, column: str, default: DriftPolicy) -> DriftPolicy:
         """What becomes of a value of this column that others changed."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioning.model import ObjectType
 from provisioning.schema import enums
-from provisioning.schema.attributes import Surroundings, maps_members, read_attribute, read_drift
+from provisioning.schema.attributes import Surroundings, maps_members, read_attribute, read_drift, read_owned
 from provisioning.schema.definitions import definitions
 from provisioning.schema.document import Entry, shown
 from provisioning.schema.enums import OBJECT_FLOWS, OBJECT_MAPPING_METADATA
@@ -71,6 +71,7 @@ def read_object(entry: Entry, kind: ObjectType, document: Entry, rule: Entry, *,
         flow_types=flow_types,
         scope=_scope(entry, kind, enabled=bool(flow_types), strict=strict),
         members=any(maps_members(each, kind) for each in entries),
+        owned=next((read_owned(each) for each in entries if maps_members(each, kind)), False),
         members_drift=next((read_drift(each) for each in entries if maps_members(each, kind)), None),
         preferred=preferred,
     )

@@ -153,14 +153,20 @@ class ServiceNowTarget:
         return self._session.budget.refused
 
     async def groups_of(self, users: Collection[str]) -> Mapping[str, frozenset[str]]:
+        return await self._other_ends("user", users, "group")
+
+    async def members_of(self, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
+        return await self._other_ends("group", groups, "user")
+
+    async def _other_ends(self, one: str, sys_ids: Collection[str], other: str) -> dict[str, frozenset[str]]:
         await self._require(_MEMBERS, ("user", "group"))
         found: dict[str, set[str]] = {}
-        asked = [sys_id for sys_id in dict.fromkeys(users) if SYS_ID.fullmatch(sys_id)]
-        for each in lookups(_MEMBERS, "user", asked, ("group",)):
-            async for page in pages(self._calls, Scan(each.table, (Among(each.field, each.values),), ("group",))):
+        asked = [sys_id for sys_id in dict.fromkeys(sys_ids) if SYS_ID.fullmatch(sys_id)]
+        for each in lookups(_MEMBERS, one, asked, (other,)):
+            async for page in pages(self._calls, Scan(each.table, (Among(each.field, each.values),), (other,))):
                 for row in page.rows:
-                    found.setdefault(row["user"], set()).add(row["group"])
-        return {user: frozenset(groups - {""}) for user, groups in found.items()}
+                    found.setdefault(row[one], set()).add(row[other])
+        return {sys_id: frozenset(others - {""}) for sys_id, others in found.items()}
 
     async def identity(self) -> Mapping[str, str]:
         return await identity(self._calls)
