@@ -112,8 +112,20 @@ _CODES = (
     ErrorCode(
         "InvalidAnchor",
         "the linked record does not exist any more, or access rules hide it",
-        "let the integration user read the record; if it was deleted, restart the job, which matches again",
+        "let the integration user read the record; if it was deleted, the next evaluation matches it again",
         "ServiceNow administrator",
+    ),
+    ErrorCode(
+        "NotEffectivelyEntitled",
+        "a link was asked for that the next cycle would take for a leaver's: its object is not in scope",
+        "assign the user or group to the application first",
+        "Entra administrator",
+    ),
+    ErrorCode(
+        "ProtectedRecord",
+        "a link was asked for to a record that provisioning keeps its hands off",
+        "choose another record, or name it in ALLOWED_ACCOUNTS or ALLOWED_GROUPS",
+        "operator",
     ),
     ErrorCode(
         "NotPermitted",
@@ -159,8 +171,8 @@ _CODES = (
     ),
     ErrorCode(
         "ServiceNowInstanceInvalid",
-        "the instance cannot be reached, hibernates, or something else answers in its place",
-        "check the address of the instance, and open it in a browser",
+        "the instance cannot be reached, hibernates, was cloned over, or something else answers in its place",
+        "check the address of the instance; if it is another one on purpose: run --accept-instance",
         "operator",
         passing=True,
     ),
