@@ -185,12 +185,16 @@ def test_a_cycle_that_is_resumed_while_it_acts_looks_again(world):
     refused(world)
 
 
-def test_an_idle_cycle_asks_the_instance_nothing(world):
+def test_only_a_cycle_with_something_to_decide_asks_the_instance_who_it_is(world):
     world.cycle()
     world.pass_time(HOUR)
     world.forget_counts()
     assert world.cycle().finished
-    assert not world.instance.counts
+    assert world.instance.counts["GET sys_properties"] == 0
+    world.pass_time(HOUR)
+    change_somebody(world)
+    assert world.cycle().finished
+    assert world.instance.counts["GET sys_properties"] == 1
 
 
 def test_a_plan_and_a_run_on_demand_notice_it_too(world):

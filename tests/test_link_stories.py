@@ -154,7 +154,7 @@ def test_a_replacement_that_holds_every_value_already_gets_the_memberships_as_we
     world.instance.delete("sys_user", before["sys_id"])
     columns = ("user_name", "first_name", "last_name", "name", "email", "title", "active", "locked_out")
     made_by_hand = world.instance.insert("sys_user", {name: before[name] for name in columns})
-    world.run(resync(world.engine(), "user", world.ada))
+    world.run(resync(world.engine(), "user", world.ada, by="a person"))
     world.forget_counts()
     world.cycle()
     assert world.instance.counts["batch: PATCH sys_user"] == 0
@@ -213,7 +213,7 @@ def test_many_vanished_records_at_once_are_created_anew_only_by_a_persons_word(t
 def test_the_log_says_that_a_record_was_gone(world):
     gone = account(world, "ada")["sys_id"]
     world.instance.delete("sys_user", gone)
-    world.run(resync(world.engine(), "user", world.ada))
+    world.run(resync(world.engine(), "user", world.ada, by="a person"))
     world.cycle()
     steps = [step["description"] for entry in world.journal() for step in entry["provisioningSteps"]]
     told = [text for text in steps if "InvalidAnchor" in text]
