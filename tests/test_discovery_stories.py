@@ -413,6 +413,8 @@ def test_an_instance_that_answers_ranges_with_no_rows_is_refused(world):
 def test_an_instance_that_drops_ranges_is_refused_with_the_way_out(world):
     world.instance.access.no_range["sys_user"].add("sys_id")
     world.instance.switches.query_acl = "dropped"
+    for number in range(1_000):  # more than a page
+        world.instance.insert("sys_user", {"user_name": f"local.{number}"})
     with pytest.raises(Unavailable, match="query_range"):
         found(world)
 

@@ -197,7 +197,7 @@ def test_a_cycle_pays_for_what_changed_and_not_for_what_there_is(tmp_path):
         world.forget_counts()
         progress = after(world, 40 * MINUTE)
         assert progress.counts["changed in ServiceNow"] == 20
-        assert sum(world.instance.counts.values()) < 20
+        assert sum(world.instance.counts.values()) < 30  # what a process learns once of the instance included
         assert len(drift_entries(world)) == 20
 
 
