@@ -248,6 +248,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
             drift=settings.drift,
         ),
         own_limits=_limits(settings, schema),
+        group_limits=settings.group_limits,
         retries=RetryPolicy(pauses=settings.pauses) if settings.pauses else RetryPolicy(),
         thresholds=Thresholds().scaled(settings.quarantine_scale),
         application=settings.service_principal_id,

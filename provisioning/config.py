@@ -20,6 +20,7 @@ from provisioning.errors import ConfigError
 from provisioning.forms import (
     address,
     by_kind,
+    by_name,
     choice,
     count,
     guid,
@@ -33,6 +34,7 @@ from provisioning.forms import (
 from provisioning.model import DriftPolicy
 from provisioning.notify_settings import NOTIFY, Notify, notify_settings
 from provisioning.rules.departures import Departures, GroupLeave, Leave
+from provisioning.rules.group_limits import GroupLimits
 
 Scope = Literal["assigned", "all"]
 DefaultAccess = Literal["auto", "include", "exclude"]
@@ -78,6 +80,8 @@ KNOWN = (
     "ALLOWED_GROUPS",
     "REMOVAL_LIMIT",
     "REMOVAL_SHARE",
+    "GROUP_ADDITION_LIMIT",
+    "GROUP_REMOVAL_LIMIT",
     "QUARANTINE_TOO_MANY_DELETES_THRESHOLD",
     "COMPATIBILITY",
     "PROVISIONING_SCHEDULE",
@@ -201,9 +205,9 @@ State = SqliteState | TablesAccount | TablesConnection
 class Settings:
     """Everything that a job needs to know from outside. `interval` is in seconds, `schedule` is NCRONTAB. `strict` is
     compatibility with the documented quirks of Entra's own engine. `reconciles_every` is in seconds, 0 for never.
-    `removal_limits` and `removal_shares` are those of the removal guard that are set, by what they count. `given` are
-    the settings that somebody has set, as the audit trail may keep them: without `STATE`, and with a mark in place of a
-    hidden value.
+    `removal_limits` and `removal_shares` are those of the removal guard that are set, by what they count, and
+    `group_limits` those of each group's members. `given` are the settings that somebody has set, as the audit trail may
+    keep them: without `STATE`, and with a mark in place of a hidden value.
     """
 
     tenant_id: str
@@ -228,6 +232,7 @@ class Settings:
     allowed_groups: tuple[str, ...]
     removal_limits: Mapping[str, int]
     removal_shares: Mapping[str, float]
+    group_limits: GroupLimits
     strict: bool
     schedule: str
     interval: float
@@ -295,6 +300,10 @@ class Settings:
             allowed_groups=names(values.get("ALLOWED_GROUPS", "")),
             removal_limits=_removal_limits(values),
             removal_shares=by_kind("REMOVAL_SHARE", values.get("REMOVAL_SHARE", ""), GUARDED, share),
+            group_limits=GroupLimits(
+                additions=by_name("GROUP_ADDITION_LIMIT", values.get("GROUP_ADDITION_LIMIT", ""), count),
+                removals=by_name("GROUP_REMOVAL_LIMIT", values.get("GROUP_REMOVAL_LIMIT", ""), count),
+            ),
             strict=choice("COMPATIBILITY", values.get("COMPATIBILITY", "sane"), ("sane", "entra")) == "entra",
             schedule=schedule(values.get("PROVISIONING_SCHEDULE", "0 */5 * * * *")),
             interval=pause,

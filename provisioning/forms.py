@@ -61,6 +61,19 @@ def share(name: str, text: str) -> float:
     return float(found[1]) / 100
 
 
+def by_name(name: str, text: str, form: Callable[[str, str], T]) -> dict[str, T]:
+    """As `by_kind`, with any names: casefolded, and "" for all that are not named."""
+    found: dict[str, T] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, sign, value = (each.strip() for each in part.rpartition("="))
+        if sign and not key:
+            raise ConfigError(f"{name} gives a value for no name: write {part.lstrip('=')} for all that are not named")
+        if key.casefold() in found:
+            raise ConfigError(f"{name} gives two values for {repr(key) if key else 'all that are not named'}: keep one")
+        found[key.casefold()] = form(name, value)
+    return found
+
+
 def by_kind(name: str, text: str, kinds: Collection[str], form: Callable[[str, str], T]) -> dict[str, T]:
     """One value for all kinds, or several as in `500, memberships=2000`, where a kind's own goes before that for all.
     Answers what is given, by kind.

@@ -106,3 +106,4 @@ def test_the_guards_limits_come_from_the_settings_before_what_was_imported(tmp_p
     assert job.limits_of("groups") == Limits(20, 0.05, 3)
     assert job.limits_of("memberships") == Limits(500, 0.05, 3)
     assert job.limits_of("wipes") == Limits(500, 0.01, 3)
+    assert opened(tmp_path, GROUP_REMOVAL_LIMIT="9").group_limits.removals == {"": 9}

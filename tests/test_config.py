@@ -286,6 +286,13 @@ def test_the_guards_limits_are_for_all_that_it_counts_or_for_one_kind():
     assert load(REMOVAL_SHARE="10%").removal_shares["groups"] == 0.1
 
 
+def test_a_groups_limits_are_for_every_group_or_for_those_that_are_named():
+    limits = load(GROUP_ADDITION_LIMIT="500, Payroll = 0", GROUP_REMOVAL_LIMIT="a=b=7").group_limits
+    assert limits.additions == {"": 500, "payroll": 0}
+    assert limits.removals == {"a=b": 7}
+    assert not load().group_limits.any
+
+
 def test_microsofts_name_limits_users_and_groups():
     settings = load(QUARANTINE_TOO_MANY_DELETES_THRESHOLD="10", REMOVAL_LIMIT="wipes=7")
     assert settings.removal_limits == {"users": 10, "groups": 10, "wipes": 7}
@@ -296,6 +303,9 @@ def test_microsofts_name_limits_users_and_groups():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("GROUP_ADDITION_LIMIT", "many"),
+        ("GROUP_ADDITION_LIMIT", "=5"),
+        ("GROUP_REMOVAL_LIMIT", "Payroll=1,payroll=2"),
         ("REMOVAL_LIMIT", "-1"),
         ("REMOVAL_LIMIT", "5 %"),
         ("REMOVAL_LIMIT", "people=5"),

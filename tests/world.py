@@ -28,6 +28,7 @@ from provisioning.engine.progress import Progress
 from provisioning.rules.assessment import Policy
 from provisioning.rules.departures import Departures
 from provisioning.rules.escrow import RetryPolicy
+from provisioning.rules.group_limits import GroupLimits
 from provisioning.rules.protection import Protection
 from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
@@ -65,6 +66,7 @@ class World:
     schema: Schema = field(default_factory=default_schema)
     limits: Limits = GENEROUS
     own_limits: Mapping[str, Limits] = field(default_factory=dict)
+    group_limits: GroupLimits = field(default_factory=GroupLimits)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     thresholds: Thresholds = field(default_factory=Thresholds)
     pace: Pace = field(default_factory=Pace)
@@ -120,6 +122,7 @@ class World:
             ),
             limits=self.limits,
             own_limits=self.own_limits,
+            group_limits=self.group_limits,
             retries=self.retries,
             thresholds=self.thresholds,
             application=self.directory.service_principal_id,

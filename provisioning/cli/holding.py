@@ -11,11 +11,21 @@ from msgspec import to_builtins
 from provisioning.engine.jobs import HeldRemovals
 from provisioning.rules.review import WHAT
 
+CHANGE = {"additions": "gain", "memberships": "lose"}
+
 
 def sentences(held: HeldRemovals, *, planned: bool = False) -> Iterator[str]:
     """How many of each kind and why, and what a person can do. `planned` is true where only a dry run has seen it."""
     since = "" if planned else f", since {datetime.fromtimestamp(held.since, UTC):%Y-%m-%d %H:%M} UTC"
     for kind, number in held.counts.items():
+        if kind in held.for_groups:
+            yield f"{number:,} {WHAT[kind]}{since}: more than their groups may {CHANGE[kind]} at once"
+            yield from (
+                f"  group {each.group}: {each.number:,}; {each.allowed:,} may be in 24 hours"
+                for each in held.groups
+                if each.kind == kind
+            )
+            continue
         past = f", {held.executed[kind]:,} of the last 24 hours included" if held.executed.get(kind) else ""
         allowed, managed = held.allowed.get(kind, 0), held.managed.get(kind, 0)
         yield f"{number:,} {WHAT[kind]}{since}: {allowed:,} may be at once of {managed:,}{past}"

@@ -29,6 +29,7 @@ from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
 from provisioning.rules.escrow import RetryPolicy
+from provisioning.rules.group_limits import GroupLimits
 from provisioning.rules.mapping import Columns, Mapper
 from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
@@ -43,9 +44,10 @@ KEEP_PRINCIPAL = 600.0
 class Job:
     """One synchronization job: what it provisions and by which rules. `schema_version` names the stored document that
     the schema comes from; "" is the one that ships with the product. `strict` is compatibility with Entra's quirks.
-    `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others. `application` is
-    the id of the enterprise application whose assignments the job provisions. `log_retention` is in seconds, and so is
-    `reconciles_every`, the time in which everything is compared with ServiceNow once (0: never).
+    `limits` are those of the removal guard, `own_limits` those of the kinds of harm that have others, `group_limits`
+    those of each group's members. `application` is the id of the enterprise application whose assignments the job
+    provisions. `log_retention` is in seconds, and so is `reconciles_every`, the time in which everything is compared
+    with ServiceNow once (0: never).
     `settings` are the ones that somebody has set, for the audit trail: those named in `hidden_settings` have a mark
     that tells two values apart in place of the value.
     `patience`: for how long no cycle needs to succeed before somebody is told, 0 for ever.
@@ -59,6 +61,7 @@ class Job:
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
     own_limits: Mapping[str, Limits] = field(default_factory=dict)
+    group_limits: GroupLimits = field(default_factory=GroupLimits)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     thresholds: Thresholds = field(default_factory=Thresholds)
     application: str = ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from provisioning.engine.keys import digest
+from provisioning.engine.keys import digest, ends
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.rows import Delete, Operation, Put, Row
@@ -26,13 +27,15 @@ class Executed:
     async def add(self, items: Collection[tuple[str, str]], at: float) -> None:
         """(Kind of harm, object) pairs; an object counts once an hour, so that a repeated step counts nothing twice."""
         writes: list[tuple[str, Operation]] = [
-            (self._job, Put(f"{int(at) // HOUR:08d}|{kind}|{digest(key)[:32]}", {"kind": kind, "at": at}))
+            (self._job, Put(f"{int(at) // HOUR:08d}|{kind}|{digest(key)[:32]}", _row(kind, key, at)))
             for kind, key in items
         ]
         await commit_each(self._store, EXECUTED, writes)
 
     async def count(self, now: float) -> Mapping[str, int]:
-        """By kind of harm, over the 24 hours before `now`. Forgets what is older."""
+        """By kind of harm and, for memberships, by `in_group` as well, over the 24 hours before `now`. Forgets what is
+        older.
+        """
         found: Counter[str] = Counter()
         old: list[Row] = []
         after = ""
@@ -40,8 +43,20 @@ class Executed:
             for row in rows:
                 if now - float(row.data["at"]) < WINDOW_SECONDS:
                     found[str(row.data["kind"])] += 1
+                    if "group" in row.data:
+                        found[in_group(str(row.data["kind"]), str(row.data["group"]))] += 1
                 else:
                     old.append(row)
             after = rows[-1].key
         await commit_each(self._store, EXECUTED, [(row.partition, Delete(row.key)) for row in old])
         return found
+
+
+def in_group(kind: str, group: str) -> str:
+    """The name under which the changes of one group's members are counted."""
+    return f"{kind} {group}"
+
+
+def _row(kind: str, object_key: str, at: float) -> dict[str, Any]:
+    group = {"group": ends(object_key)[0]} if object_key.startswith("member:") else {}
+    return {"kind": kind, "at": at, **group}

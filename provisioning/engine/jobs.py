@@ -22,6 +22,7 @@ from provisioning.rules.notices import Told
 from provisioning.rules.quarantine import Quarantine, Status
 from provisioning.rules.reconciliation import Reconciliation
 from provisioning.rules.restart import ResetScope
+from provisioning.rules.review import HarmKind
 
 T = TypeVar("T", bound=Struct)
 
@@ -43,10 +44,20 @@ class Ruling(Struct, frozen=True, omit_defaults=True):
     used: str = ""
 
 
+class GroupHeld(Struct, frozen=True):
+    """How many changes of a kind to the members of one group are held, and how many it may have in 24 hours."""
+
+    group: str
+    kind: HarmKind
+    number: int
+    allowed: int
+
+
 class HeldRemovals(Struct, frozen=True, omit_defaults=True):
     """What the removal guard holds, as of the last review: the id of the plan that lists it, since when something is
     held (seconds since 1970), and by kind of harm how many, how many may be, of how many, and how many were carried out
-    in the 24 hours before.
+    in the 24 hours before. A kind of which any number may be is held for the limits of `groups`, of which the first
+    few are named.
     """
 
     plan: str
@@ -55,6 +66,12 @@ class HeldRemovals(Struct, frozen=True, omit_defaults=True):
     allowed: dict[str, int] = field(default_factory=dict)
     managed: dict[str, int] = field(default_factory=dict)
     executed: dict[str, int] = field(default_factory=dict)
+    groups: tuple[GroupHeld, ...] = ()
+
+    @property
+    def for_groups(self) -> frozenset[str]:
+        """The kinds that are held for the limits of groups only."""
+        return frozenset(self.counts.keys() - self.allowed.keys())
 
 
 class Restart(Struct, frozen=True):

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from provisioning.engine.audit import entry_of
 from provisioning.engine.deciding import lane_of
-from provisioning.engine.jobs import HeldRemovals, JobState, Ruling
+from provisioning.engine.executed import in_group
+from provisioning.engine.jobs import GroupHeld, HeldRemovals, JobState, Ruling
 from provisioning.engine.keys import digest, identity
+from provisioning.engine.orders import Orders, Part, orders_for
 from provisioning.engine.plan import PlanRow, merge
 from provisioning.engine.progress import Review, StepResult
 from provisioning.engine.settling import Settled, settle
-from provisioning.engine.surveying import Portion, Removal, Survey, plan_identity, removals, rest, survey, waiting
+from provisioning.engine.surveying import Portion, Removal, Survey, removals, survey, waiting
 from provisioning.engine.tally import kind_of
 from provisioning.engine.work import Work
 from provisioning.model import Clearance, Hold, Pending, Skip
@@ -32,27 +33,11 @@ MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
     "wipes": ("user", "group"),
     "recreations": ("user", "group"),
 }
+"""What the limits of a kind are taken of. Members that are added have no limit but that of their group."""
+NAMED = 20
+"""Groups whose own limits hold something that `status` names."""
 LISTED_IN = 48
 """Plans that a held row remembers: with a cycle every 40 minutes, more than those that an approval outlives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What becomes of the harm that was not let through yet: what a person has `ruled` on, as listed in that plan or,
-    where nobody else has listed it, all of the kinds `shown` by a dry run; of the kinds `above` the limits the rest is
-    held, as part of `plan`; the others pass.
-    """
-
-    ruling: Ruling | None
-    shown: frozenset[HarmKind]
-    above: frozenset[HarmKind]
-    plan: str
-
-    def rules(self, removal: Removal) -> bool:
-        return removal.harm.kind in self.shown or removal.is_listed(self.ruling)
-
-    def holds(self, removal: Removal) -> bool:
-        return removal.harm.kind in self.above and not self.rules(removal)
 
 
 async def review_plan(work: Work) -> StepResult:
@@ -86,26 +71,35 @@ async def _review(
     found = await survey(work, ruling)
     if found.is_empty and state.held is None:
         return work.tally.result()
-    verdicts = await _verdicts(work, state, found, growth, whole=whole)
-    orders, held = _orders(found, verdicts, ruling)
+    executed = await work.context.executed.count(work.context.now())
+    verdicts = _verdicts(work, state, found, growth, executed, whole=whole)
+    groups = await _above_own_limits(work, found, executed)
+    above: list[Part] = [verdict.kind for verdict in verdicts if verdict.held]
+    above += [(each.kind, each.group) for each in groups]
+    orders = orders_for(found, above, ruling, for_groups=state.held.for_groups if state.held is not None else ())
     if ruling is not None and (found.listed or orders.shown):
         await _use(work, ruling)
     deadline = work.context.now() + work.context.time_box if whole else math.inf
     if not await _carry_out(work, orders, deadline, had_held=state.held is not None):
         return replace(work.tally.result(), follow_up=Review())
-    if not whole and not any(found.fresh[kind].number for kind in orders.above & found.fresh.keys()):
+    if not whole and not orders.number:
         return work.tally.result()
     await _list(work, orders.plan)
-    await _remember(work, state, held, orders.plan, verdicts)
-    return replace(work.tally.result(), held=orders.plan if held else None)
+    await _remember(work, state, found, orders, verdicts, groups)
+    return replace(work.tally.result(), held=orders.plan if orders.held else None)
 
 
-async def _verdicts(
-    work: Work, state: JobState, found: Survey, growth: Mapping[str, int], *, whole: bool
+def _verdicts(
+    work: Work,
+    state: JobState,
+    found: Survey,
+    growth: Mapping[str, int],
+    executed: Mapping[str, int],
+    *,
+    whole: bool,
 ) -> list[Verdict]:
-    job, executed = work.context.job, await work.context.executed.count(work.context.now())
-    verdicts = []
-    for kind in sorted({*found.fresh, *found.passed, *(found.waiting if whole else ())}):
+    job, verdicts = work.context.job, []
+    for kind in sorted({*found.fresh, *found.passed, *(found.waiting if whole else ())} & MANAGED.keys()):
         number = found.fresh.get(kind, Portion()).number + found.passed[kind] + executed.get(kind, 0)
         number += found.waiting.get(kind, Portion()).number if whole else 0
         base = _base(kind, state, found, growth)
@@ -125,28 +119,21 @@ def _base(kind: HarmKind, state: JobState, found: Survey, growth: Mapping[str, i
     return number if known is None else min(number, known)
 
 
-def _orders(found: Survey, verdicts: Sequence[Verdict], ruling: Ruling | None) -> tuple[Orders, dict[HarmKind, int]]:
-    """With how much is held then, by kind. Beside what a person ruled on nothing of its kind goes through that they had
-    not seen.
+async def _above_own_limits(work: Work, found: Survey, executed: Mapping[str, int]) -> list[GroupHeld]:
+    """The groups whose members would change more than their own limits allow, those with the most first. What is held
+    of a group always counts: a group is small, and nobody is in a hurry to see half of it go.
     """
-    above = {kind for kind in found.fresh if any(verdict.kind == kind and verdict.held for verdict in verdicts)}
-    concerned = above | (found.approved.keys() & found.fresh.keys())  # a review may have died half-way through them
-    everything = [*(found.fresh[kind] for kind in concerned), *found.approved.values(), *found.waiting.values()]
-    shown: frozenset[HarmKind] = frozenset()
-    if ruling is not None and not found.listed and ruling.plan == plan_identity(everything):
-        shown = frozenset(concerned)
-    above |= found.listed.keys() | found.approved.keys()
-    left = {
-        kind: rest(found.fresh[kind], found.listed.get(kind))
-        for kind in above & found.fresh.keys()
-        if kind not in shown
-    }
-    plan = plan_identity([*left.values(), *found.waiting.values()])
-    held: dict[HarmKind, int] = {}
-    for portions in (left, found.waiting):
-        for kind, portion in portions.items():
-            held[kind] = held.get(kind, 0) + portion.number
-    return Orders(ruling, shown, frozenset(above), plan), {kind: held[kind] for kind in sorted(held) if held[kind]}
+    limits = work.context.job.group_limits
+    if not found.groups:
+        return []
+    links = await work.context.links.load([("group", group) for _, group in found.groups])
+    above = []
+    for (kind, group), count in found.groups.items():
+        limit = limits.of(kind, group, links["group", group].link.match_value)
+        waiting = count.fresh.number + count.waiting
+        if limit is not None and waiting + count.passed + executed.get(in_group(kind, group), 0) > limit:
+            above.append(GroupHeld(group, kind, waiting, limit))
+    return sorted(above, key=lambda each: (-each.number, each.group, each.kind))
 
 
 async def _use(work: Work, ruling: Ruling) -> None:
@@ -251,22 +238,26 @@ def _listed(pending: Pending, plan: str) -> Pending:
 
 
 async def _remember(
-    work: Work, state: JobState, held: Mapping[HarmKind, int], plan: str, verdicts: Sequence[Verdict]
+    work: Work, state: JobState, found: Survey, orders: Orders, verdicts: Sequence[Verdict], groups: Sequence[GroupHeld]
 ) -> None:
     """What is held now, for whoever asks about the job."""
     before = state.held
     known = before or HeldRemovals("", work.context.now())
-    allowed = {**known.allowed, **{verdict.kind: verdict.allowed for verdict in verdicts}}
-    managed = {**known.managed, **{verdict.kind: verdict.managed for verdict in verdicts}}
-    executed = {**known.executed, **{verdict.kind: verdict.executed for verdict in verdicts}}
+    allowed = known.allowed | {str(verdict.kind): verdict.allowed for verdict in verdicts}
+    managed = known.managed | {str(verdict.kind): verdict.managed for verdict in verdicts}
+    executed = known.executed | {str(verdict.kind): verdict.executed for verdict in verdicts}
+    by_kind = [
+        kind for kind in orders.held if kind in orders.above or (kind in known.allowed and kind in found.waiting)
+    ]
     now_held = HeldRemovals(
-        plan,
+        orders.plan,
         since=known.since,
-        counts={str(kind): number for kind, number in held.items()},
-        allowed={kind: allowed.get(kind, 0) for kind in held},
-        managed={kind: managed.get(kind, 0) for kind in held},
-        executed={kind: executed[kind] for kind in held if executed.get(kind)},
+        counts={str(kind): number for kind, number in orders.held.items()},
+        allowed={kind: allowed.get(kind, 0) for kind in by_kind},
+        managed={kind: managed.get(kind, 0) for kind in by_kind},
+        executed={kind: executed[kind] for kind in by_kind if executed.get(kind)},
+        groups=tuple(each for each in groups if each.kind not in by_kind)[:NAMED],
     )
-    after = now_held if held else None
+    after = now_held if orders.held else None
     if after != before:
         await work.context.rows.change_state(lambda newest: replace(newest, held=after))

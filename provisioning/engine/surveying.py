@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 from provisioning.engine.jobs import Ruling
-from provisioning.engine.keys import digest
+from provisioning.engine.keys import digest, ends
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.work import Work
 from provisioning.model import Decision, Pending
 from provisioning.rules.review import Harm, HarmKind, harm_of, is_cleared, version_of
 
 SPACE = 2**256
+Grouped = tuple[HarmKind, str]
+"""A kind of harm, and the source id of the group whose members it concerns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Removal:
     decision: Decision
     harm: Harm
     version: str
+
+    @property
+    def group(self) -> Grouped | None:
+        """Whose limit it may count against."""
+        return grouped(self.harm.kind, self.decision.object)
 
     @property
     def is_cleared(self) -> bool:
@@ -54,10 +61,27 @@ class Portion:
 
 
 @dataclass(slots=True)
+class Count:
+    """What one group's limits are about, as in `Survey`."""
+
+    fresh: Portion = field(default_factory=Portion)
+    listed: Portion = field(default_factory=Portion)
+    passed: int = 0
+    approved: int = 0
+    waiting: int = 0
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether a person has ruled on some of it."""
+        return bool(self.listed.number or self.approved)
+
+
+@dataclass(slots=True)
 class Survey:
     """By kind of harm: what is `fresh`, not yet let through; the part of it that is `listed` in the plan that a person
     has ruled on; what has `passed` within the limits and what was `approved`, both still to be carried out; what is
-    `waiting`, held outside the plan. `adopted` counts records that others made and that would lose values.
+    `waiting`, held outside the plan. `adopted` counts records that others made and that would lose values, `groups`
+    the same by kind and group, where groups have limits of their own.
     """
 
     fresh: dict[HarmKind, Portion] = field(default_factory=dict)
@@ -66,6 +90,7 @@ class Survey:
     approved: dict[HarmKind, Portion] = field(default_factory=dict)
     waiting: dict[HarmKind, Portion] = field(default_factory=dict)
     adopted: int = 0
+    groups: dict[Grouped, Count] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -73,15 +98,33 @@ class Survey:
 
 
 async def survey(work: Work, ruling: Ruling | None) -> Survey:
-    found = Survey()
+    found, by_group = Survey(), work.context.job.group_limits.any
     async for page in removals(work):
         for removal in page:
             _count(found, removal, ruling)
+            if by_group and (group := removal.group) is not None:
+                _count_of_group(found.groups.setdefault(group, Count()), removal, ruling)
     async for held in waiting(work):
         for pending in held:
             if (kind := kind_of_held(pending)) is not None and pending.hold is not None:
                 found.waiting.setdefault(kind, Portion()).add(pending.object, pending.hold.version)
+                if by_group and (group := grouped(kind, pending.object)) is not None:
+                    found.groups.setdefault(group, Count()).waiting += 1
     return found
+
+
+def grouped(kind: HarmKind, object_key: str) -> Grouped | None:
+    return (kind, ends(object_key)[0]) if object_key.startswith("member:") else None
+
+
+def _count_of_group(found: Count, removal: Removal, ruling: Ruling | None) -> None:
+    if removal.is_cleared:
+        found.approved += removal.is_approved
+        found.passed += not removal.is_approved
+        return
+    found.fresh.add(removal.decision.object, removal.version)
+    if removal.is_listed(ruling):
+        found.listed.add(removal.decision.object, removal.version)
 
 
 def _count(found: Survey, removal: Removal, ruling: Ruling | None) -> None:

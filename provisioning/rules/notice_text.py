@@ -135,8 +135,11 @@ def _slowed(reason: str, code: str, next_attempt: float) -> Iterator[str]:
 
 def _held(held: RemovalsHeld) -> Iterator[str]:
     for kind, number in held.counts.items():
-        allowed, managed = held.allowed.get(kind, 0), held.managed.get(kind, 0)
-        yield f"{number:,} {WHAT.get(kind, kind)}: {allowed:,} may be at once of {managed:,}."
+        what = WHAT.get(kind, kind)
+        if kind in held.allowed:
+            yield f"{number:,} {what}: {held.allowed[kind]:,} may be at once of {held.managed.get(kind, 0):,}."
+        else:
+            yield f"{number:,} {what}: more than the limits of their groups allow."
     yield f"They are held as plan {held.plan} and nothing was done to them; the rest goes on as usual."
     yield (
         f"To look at them: `python -m provisioning plan --out plan.json`. To carry out exactly these: `python -m "

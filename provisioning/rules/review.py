@@ -13,8 +13,7 @@ from typing import Literal
 from provisioning.model import Clearance, Create, Decision, Disable, Pending, Remove, Update
 from provisioning.rules.scope import in_scope
 
-HarmKind = Literal["users", "groups", "memberships", "wipes", "recreations"]
-KINDS: tuple[HarmKind, ...] = ("users", "groups", "memberships", "wipes", "recreations")
+HarmKind = Literal["users", "groups", "memberships", "wipes", "recreations", "additions"]
 WINDOW_SECONDS = 24 * 3600.0
 ABSOLUTE, SHARE, FLOOR = 500, 0.05, 3
 ACTIVE = "active"
@@ -27,6 +26,7 @@ WHAT: Mapping[str, str] = {
     "memberships": "memberships to be removed",
     "wipes": "records whose values would be emptied or, where others made them, overwritten",
     "recreations": "records to be created anew, because those that were linked are gone",
+    "additions": "memberships to be added",
 }
 """Each kind in words for a person."""
 WOULD_BE = {"wipes": "overwritten or emptied", "recreations": "created anew because their records are gone"}
@@ -43,7 +43,7 @@ class Harm:
 def harm_of(decision: Decision) -> Harm | None:
     """What a decision takes away, or None. Whoever leaves the scope and gets other values counts as removed, whatever
     the mapping makes of it. To create what is gone anew takes nothing away, but many records that are gone at once say
-    that something is wrong with the instance.
+    that something is wrong with the instance. A member that is added is counted where its group has a limit.
     """
     kind = OF_OBJECT[decision.object.split(":", 1)[0]]
     match decision.action:
@@ -53,6 +53,8 @@ def harm_of(decision: Decision) -> Harm | None:
             return Harm(kind)
         case Create() if decision.lost:
             return Harm("recreations")
+        case Create() if decision.limited:
+            return Harm("additions")
         case Update() if decision.scope and not in_scope(decision.scope):
             return Harm(kind)
         case Update(fields=fields) if kind == "groups" and fields.get(ACTIVE) == "false":
@@ -82,11 +84,12 @@ def wiped(fields: Mapping[str, str], before: Mapping[str, str], *, found: bool) 
 
 def version_of(decision: Decision) -> str:
     """Identifies what would be done: the object, the action, the record, the values before and after. The rows of a
-    membership are not told apart: it is gone when the last of them is.
+    membership are not told apart: it is gone when the last of them is. One to be added is named by its two ends alone,
+    whose records may not exist yet.
     """
     action = decision.action
     parts = [decision.object, type(action).__name__]
-    if isinstance(action, Create | Update | Disable):
+    if isinstance(action, Create | Update | Disable) and not decision.limited:
         parts += [f"{name}={value}" for name, value in sorted(action.fields.items())]
     if isinstance(action, Update | Disable | Remove):
         parts += [f"was {name}={value}" for name, value in sorted(action.before.items())]
@@ -134,7 +137,7 @@ class Limits:
 class Verdict:
     """`held` is true when the removals wait for a person. `executed` of them are past: those of the last 24 hours."""
 
-    kind: str
+    kind: HarmKind
     removals: int
     managed: int
     allowed: int
@@ -153,6 +156,6 @@ class Verdict:
         )
 
 
-def review(kind: str, removals: int, managed: int, limits: Limits, *, executed: int = 0) -> Verdict:
+def review(kind: HarmKind, removals: int, managed: int, limits: Limits, *, executed: int = 0) -> Verdict:
     """`removals` includes the `executed` ones."""
     return Verdict(kind, removals, managed, limits.allowed(managed), executed)

@@ -60,7 +60,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One decision and what came of it. `at` is in seconds since 1970; `staged` marks a removal that was held."""
+    """One decision and what came of it. `at` is in seconds since 1970; `staged` marks what the removal guard holds."""
 
     decision: Decision
     outcome: Written | Refused | Unsettled | None
@@ -82,7 +82,12 @@ class Occurrence:
             case Skip():
                 return "skipped"
             case _:
-                return "success" if self.staged else "skipped"
+                return "success" if self.is_staged_delete else "skipped"
+
+    @property
+    def is_staged_delete(self) -> bool:
+        """A membership that is not added yet takes nothing away: Entra's word for what is held does not fit."""
+        return self.staged and not self.decision.limited
 
 
 def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
@@ -100,7 +105,7 @@ def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
         "jobId": origin.job,
         "cycleId": origin.cycle,
         "changeId": occurrence.change,
-        "provisioningAction": "stagedDelete" if occurrence.staged else _action(decision.action),
+        "provisioningAction": "stagedDelete" if occurrence.is_staged_delete else _action(decision.action),
         "durationInMilliseconds": occurrence.milliseconds,
         "provisioningStatusInfo": {"status": occurrence.status, "errorInformation": _told(_error(occurrence), mask)},
         "provisioningSteps": [_told(step, mask) for step in _steps(occurrence, kind, source_id)],
@@ -274,7 +279,8 @@ def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, 
         return _step("EntrySynchronizationError", "processing", "failure", action.message, {"ErrorCode": action.code})
     if occurrence.staged:
         verb = EXPORTS[type(action)][1]
-        text = f"{title} '{source_id}' is to be {verb}; held by the accidental-deletion guard"
+        guard = "limit of its group" if occurrence.decision.limited else "accidental-deletion guard"
+        text = f"{title} '{source_id}' is to be {verb}; held by the {guard}"
         return _step("EntryExportStagedDelete", "export", "skipped", text, {"StagedAction": _action(action)})
     name, verb = EXPORTS[type(action)]
     status = occurrence.status
