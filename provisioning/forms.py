@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -64,13 +64,13 @@ def share(name: str, text: str) -> float:
 def by_name(name: str, text: str, form: Callable[[str, str], T]) -> dict[str, T]:
     """As `by_kind`, with any names: casefolded, and "" for all that are not named."""
     found: dict[str, T] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, sign, value = (each.strip() for each in part.rpartition("="))
-        if sign and not key:
-            raise ConfigError(f"{name} gives a value for no name: write {part.lstrip('=')} for all that are not named")
-        if key.casefold() in found:
+    for key, value in _parts(text):
+        if key == "":
+            raise ConfigError(f"{name} gives a value for no name: write {value} for all that are not named")
+        known = (key or "").casefold()
+        if known in found:
             raise ConfigError(f"{name} gives two values for {repr(key) if key else 'all that are not named'}: keep one")
-        found[key.casefold()] = form(name, value)
+        found[known] = form(name, value)
     return found
 
 
@@ -80,15 +80,21 @@ def by_kind(name: str, text: str, kinds: Collection[str], form: Callable[[str, s
     """
     common: dict[str, T] = {}
     own: dict[str, T] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        kind, sign, value = (each.strip() for each in part.rpartition("="))
-        if not sign:
+    for kind, value in _parts(text):
+        if kind is None:
             common = dict.fromkeys(kinds, form(name, value))
         elif kind.lower() in kinds:
             own[kind.lower()] = form(name, value)
         else:
             raise ConfigError(f"{name} gives a value for {kind!r}: use {' or '.join(kinds)}")
     return {**common, **own}
+
+
+def _parts(text: str) -> Iterator[tuple[str | None, str]]:
+    """The (key, value) pairs of `500, memberships=2000`; None for a value without a key."""
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, sign, value = (each.strip() for each in part.rpartition("="))
+        yield (key if sign else None), value
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -394,8 +394,8 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
     records that were not found. `told` means that the log has it already. `agreed` are values that the record was found
     to hold already, `drifted` what others changed of it (None where that was not compared).
-    `lost` is the sys_id of the record that the object was linked to and that is gone, `limited` a membership to be
-    added that counts against a limit of its group.
+    `lost` is the sys_id of the record that the object was linked to and that is gone, `group_limit` how many such
+    changes to its members the group of a membership may have without a person's word (None: any number).
     """
 
     object: str
@@ -416,7 +416,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     agreed: dict[str, str] = field(default_factory=dict)
     drifted: tuple[Drifted, ...] | None = None
     lost: str = ""
-    limited: bool = False
+    group_limit: int | None = None
 
 
 class Clearance(Struct, frozen=True, omit_defaults=True):

@@ -6,11 +6,16 @@ import pytest
 
 from provisioning.cli.holding import sentences
 from provisioning.engine.on_demand import provision_on_demand
+from provisioning.model import Create, Remove, Skip
 from provisioning.rules.group_limits import GroupLimits
+from provisioning.rules.notice_text import lines
+from provisioning.rules.notices import Notice, RemovalsHeld
 from provisioning.rules.review import Limits
 from tests.test_cycle_stories import ACTIVE, group_of, hire, state
 from tests.test_guard_stories import BY, DAY, approve, counts, held_of, staged
 from tests.world import World, small_world
+
+ADD, REMOVE = Create("s1", 0, {}), Remove("s1", {})
 
 
 @pytest.fixture(params=[120.0, 0.0], ids=["", "with a time box for one page"])
@@ -215,16 +220,45 @@ def test_on_demand_holds_a_group_that_would_gain_too_many(world):
     assert counts(world) == {"additions": 4}
 
 
+def test_a_limit_by_name_holds_for_a_group_that_the_same_cycle_creates(world):
+    world.group_limits = GroupLimits(additions={"engineers": 1})
+    company(world, Engineers=2, Sales=2)
+    assert sizes(world) == {"Engineers": 0, "Sales": 2}
+    assert counts(world) == {"additions": 2}
+    assert [each.allowed for each in held_of(world).groups] == [1]
+    approve(world, held_of(world).plan)
+    world.cycle()
+    assert (sizes(world), held_of(world)) == ({"Engineers": 2, "Sales": 2}, None)
+
+
+def test_a_limit_by_object_id_holds_for_that_group_alone(world):
+    people = company(world, Engineers=4, Sales=4)
+    world.group_limits = GroupLimits(removals={world.groups["Engineers"]: 1, "sales": 3, "": 0})
+    world.restart()
+    leave(world, "Engineers", people["Engineers"][:2])
+    leave(world, "Sales", people["Sales"][:3])
+    world.cycle()
+    assert sizes(world) == {"Engineers": 4, "Sales": 1}
+    assert counts(world) == {"memberships": 2}
+
+
+def test_a_notice_says_that_it_was_the_limit_of_groups():
+    event = RemovalsHeld("plan-1", {"additions": 1200, "memberships": 7}, {"memberships": 3}, {"memberships": 90})
+    said = lines(Notice("0", "job", "contoso", 0.0, event))
+    assert "1,200 memberships to be added: more than their groups may gain at once." in said
+    assert "7 memberships to be removed: 3 may be at once of 90." in said
+
+
 @pytest.mark.parametrize(
-    ("kind", "group", "name", "limit"),
+    ("action", "names", "limit"),
     [
-        ("additions", "ID-1", "Other", 1),
-        ("additions", "id-2", " payroll ", 2),
-        ("additions", "id-2", None, 9),
-        ("memberships", "id-2", "Payroll", None),
-        ("users", "id-1", "Payroll", None),
+        (ADD, ("ID-1", "Other"), 1),
+        (ADD, ("id-2", " payroll "), 2),
+        (ADD, ("id-2",), 9),
+        (REMOVE, ("id-2", "Payroll"), None),
+        (Skip("RedundantExport", ""), ("id-1", "Payroll"), None),
     ],
 )
-def test_a_group_has_the_limit_of_its_id_or_its_name_or_that_of_all_others(kind, group, name, limit):
+def test_a_group_has_the_limit_of_its_id_or_its_name_or_that_of_all_others(action, names, limit):
     limits = GroupLimits(additions={"id-1": 1, "payroll": 2, "": 9})
-    assert limits.of(kind, group, name) == limit
+    assert limits.of(action, names) == limit

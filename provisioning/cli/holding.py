@@ -9,9 +9,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from provisioning.engine.jobs import HeldRemovals
-from provisioning.rules.review import WHAT
-
-CHANGE = {"additions": "gain", "memberships": "lose"}
+from provisioning.rules.review import OF_A_GROUP, WHAT
 
 
 def sentences(held: HeldRemovals, *, planned: bool = False) -> Iterator[str]:
@@ -19,7 +17,7 @@ def sentences(held: HeldRemovals, *, planned: bool = False) -> Iterator[str]:
     since = "" if planned else f", since {datetime.fromtimestamp(held.since, UTC):%Y-%m-%d %H:%M} UTC"
     for kind, number in held.counts.items():
         if kind in held.for_groups:
-            yield f"{number:,} {WHAT[kind]}{since}: more than their groups may {CHANGE[kind]} at once"
+            yield f"{number:,} {WHAT[kind]}{since}: {OF_A_GROUP[kind]}"
             yield from (
                 f"  group {each.group}: {each.number:,}; {each.allowed:,} may be in 24 hours"
                 for each in held.groups

@@ -29,7 +29,7 @@ from provisioning.model import (
     user_key,
 )
 from provisioning.rules.decide import decide
-from provisioning.rules.membership import MembershipSeen, decide_membership
+from provisioning.rules.membership import decide_membership
 from provisioning.rules.review import is_cleared
 from provisioning.rules.scope import confers, entitles, in_scope
 
@@ -106,7 +106,11 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
         decide_membership(each, mapped=mapped, only_enabled=only_enabled, protection=policy.protection, drift=drift)
         for each in seen
     ]
-    decisions = [_limited(work, each, decision) for each, decision in zip(seen, decisions, strict=True)]
+    limits = work.context.job.group_limits
+    decisions = [
+        replace(decision, group_limit=limits.of(decision.action, each.group_names))
+        for each, decision in zip(seen, decisions, strict=True)
+    ]
     at = work.context.now()
     pendings = [
         replace(row.pending, lane=lane_of(row.pending, d), decision=d, decided_at=at, withdrawn=not each.wanted)
@@ -119,15 +123,6 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     ]
     await settle(work, settled)
     return await _keep(work, list(zip(rows, pendings, strict=True)))
-
-
-def _limited(work: Work, seen: MembershipSeen, decision: Decision) -> Decision:
-    """With a note where the group may not get as many members as it likes: the review counts them."""
-    if not isinstance(decision.action, Create):
-        return decision
-    name = seen.group.match_value if seen.group is not None else None
-    limit = work.context.job.group_limits.of("additions", seen.group_id, name)
-    return decision if limit is None else replace(decision, limited=True)
 
 
 def lane_of(pending: Pending, decision: Decision) -> Lane:

@@ -15,10 +15,12 @@ from provisioning.rules.review import WINDOW_SECONDS
 EXECUTED = "executed"
 PAGE = 1000
 HOUR = 3600
+Executions = Mapping[str | tuple[str, str], int]
+"""Counts by kind of harm, and by kind and group."""
 
 
 class Executed:
-    """Few rows, since the limits hold: what a person approved is not among them."""
+    """Few rows, since the limits hold: what a person approved is not among them, nor who joined a group without one."""
 
     def __init__(self, store: Store, job: str) -> None:
         self._store = store
@@ -32,11 +34,11 @@ class Executed:
         ]
         await commit_each(self._store, EXECUTED, writes)
 
-    async def count(self, now: float) -> Mapping[str, int]:
-        """By kind of harm and, for memberships, by `in_group` as well, over the 24 hours before `now`. Forgets what is
-        older.
+    async def count(self, now: float) -> Executions:
+        """By kind of harm and, for memberships, by kind and group as well, over the 24 hours before `now`. Forgets what
+        is older.
         """
-        found: Counter[str] = Counter()
+        found: Counter[str | tuple[str, str]] = Counter()
         old: list[Row] = []
         after = ""
         while rows := await self._store.scan(EXECUTED, self._job, after=after, limit=PAGE):
@@ -44,17 +46,12 @@ class Executed:
                 if now - float(row.data["at"]) < WINDOW_SECONDS:
                     found[str(row.data["kind"])] += 1
                     if "group" in row.data:
-                        found[in_group(str(row.data["kind"]), str(row.data["group"]))] += 1
+                        found[str(row.data["kind"]), str(row.data["group"])] += 1
                 else:
                     old.append(row)
             after = rows[-1].key
         await commit_each(self._store, EXECUTED, [(row.partition, Delete(row.key)) for row in old])
         return found
-
-
-def in_group(kind: str, group: str) -> str:
-    """The name under which the changes of one group's members are counted."""
-    return f"{kind} {group}"
 
 
 def _row(kind: str, object_key: str, at: float) -> dict[str, Any]:

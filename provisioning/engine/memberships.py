@@ -9,10 +9,13 @@ from provisioning.engine.keys import chosen_sys_id, ends
 from provisioning.engine.links import Known
 from provisioning.engine.ownership import stranger
 from provisioning.engine.plan import Plan
-from provisioning.model import Link, ObjectType, Pending, Record, group_key, user_key
+from provisioning.model import Create, Link, ObjectType, Pending, Record, group_key, user_key
 from provisioning.rules.membership import MembershipSeen, is_disabled
 from provisioning.rules.protection import ACCOUNT_FIELDS, Rights
 from provisioning.rules.scope import in_scope
+
+NAME = "name"
+"""The column of a group's name."""
 
 
 async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[Pending]) -> list[MembershipSeen]:
@@ -52,6 +55,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         if not found.link.linked
     ]
     planned = await plan.planned(unlinked) if unlinked else set()
+    named = await _names(context, plan, [known["group", group].link for group in {group for group, _ in pairs}])
     left = [group_key(group) for group, _ in pairs if _is_left(known["group", group].link)]
     returning = {key for key, each in (await plan.decisions(left)).items() if in_scope(each.scope)} if left else set()
     return [
@@ -77,9 +81,27 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             returns=group_key(pair[0]) in returning,
             reconciling=pending.reconciles,
             owned=pending.owned,
+            group_names=named.get(pair[0], ()),
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]
+
+
+async def _names(context: Context, plan: Plan, groups: Sequence[Link]) -> dict[str, tuple[str, ...]]:
+    """What a limit of a group may be set by, where there are any: its object id, its name and its key in ServiceNow. Of
+    a group that this plan creates the plan tells.
+    """
+    if not context.job.group_limits.any:
+        return {}
+    coming = await plan.decisions([group_key(link.id) for link in groups if not link.linked])
+    named = {}
+    for link in groups:
+        names = [link.written.get(NAME), link.match_value]
+        if (decision := coming.get(group_key(link.id))) is not None:
+            names += [decision.action.fields.get(NAME)] if isinstance(decision.action, Create) else []
+            names += [decision.match.value] if decision.match is not None else []
+        named[link.id] = (link.id, *(name for name in names if name))
+    return named
 
 
 def _generation(group: Link, member: Link) -> int:

@@ -4,15 +4,13 @@ of the plan, and knows no store.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from provisioning.engine.jobs import Ruling
-from provisioning.engine.surveying import Grouped, Portion, Removal, Survey, plan_identity, rest
-from provisioning.rules.review import HarmKind
-
-Part = HarmKind | Grouped
-"""All harm of a kind, or the part of it that concerns the members of one group."""
+from provisioning.engine.surveying import Removal, Survey, plan_identity, rest
+from provisioning.rules.review import HarmKind, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +28,10 @@ class Orders:
     held: dict[HarmKind, int]
 
     def rules(self, removal: Removal) -> bool:
-        return _is_among(removal, self.shown) or removal.is_listed(self.ruling)
+        return not self.shown.isdisjoint(removal.parts) or removal.is_listed(self.ruling)
 
     def holds(self, removal: Removal) -> bool:
-        return _is_among(removal, self.above) and not self.rules(removal)
-
-
-def _is_among(removal: Removal, parts: Collection[Part]) -> bool:
-    return removal.harm.kind in parts or removal.group in parts
+        return not self.above.isdisjoint(removal.parts) and not self.rules(removal)
 
 
 def orders_for(
@@ -46,16 +40,16 @@ def orders_for(
     """`above` is what the limits hold; `for_groups` are the kinds that were held for the limits of groups only. Beside
     what a person ruled on nothing of its kind, or of its group, goes through that they had not seen.
     """
-    ruled: set[Part] = {kind for kind in (*found.listed, *found.approved) if kind not in for_groups}
-    ruled |= {group for group, count in found.groups.items() if group[0] in for_groups and count.is_ruled}
+    ruled: set[Part] = {kind for kind, count in found.kinds.items() if count.is_ruled and kind not in for_groups}
+    ruled |= {group for group, count in found.groups.items() if count.is_ruled and group[0] in for_groups}
     shown = _shown(found, above, ruling)
     holding = frozenset({*above, *ruled})
-    left = {part: rest(*_fresh(found, part)) for part in _disjoint(holding) if part not in shown}
-    held: dict[HarmKind, int] = {}
-    for part, portion in (*left.items(), *found.waiting.items()):
-        kind = _kind_of(part)
-        held[kind] = held.get(kind, 0) + portion.number
-    plan = plan_identity([*left.values(), *found.waiting.values()])
+    left = {part: rest(found.at(part).fresh, found.at(part).listed) for part in _disjoint(holding) if part not in shown}
+    waiting = {kind: count.waiting for kind, count in found.kinds.items()}
+    held: Counter[HarmKind] = Counter()
+    for part, portion in (*left.items(), *waiting.items()):
+        held[part if isinstance(part, str) else part[0]] += portion.number
+    plan = plan_identity([*left.values(), *waiting.values()])
     number = sum(portion.number for portion in left.values())
     return Orders(ruling, shown, holding, number, plan, {kind: held[kind] for kind in sorted(held) if held[kind]})
 
@@ -64,14 +58,15 @@ def _shown(found: Survey, above: Collection[Part], ruling: Ruling | None) -> fro
     """What a dry run has listed as the plan that a person ruled on. A review may have died half-way through it: what is
     approved already belonged to the whole kind, or to its groups.
     """
-    if ruling is None or found.listed:
+    if ruling is None or found.is_listed:
         return frozenset()
-    kinds: set[Part] = {kind for kind in found.approved if kind in found.fresh}
-    groups: set[Part] = {group for group, count in found.groups.items() if count.approved}
+    counts = found.kinds.values()
+    known = [*(count.approved for count in counts), *(count.waiting for count in counts)]
+    kinds: set[Part] = {kind for kind, count in found.kinds.items() if count.approved.number and count.fresh.number}
+    groups: set[Part] = {group for group, count in found.groups.items() if count.approved.number}
     for begun in (kinds, groups):
         parts = frozenset(_disjoint({*above, *begun}))
-        fresh = [_fresh(found, part)[0] for part in parts]
-        if ruling.plan == plan_identity([*fresh, *found.approved.values(), *found.waiting.values()]):
+        if ruling.plan == plan_identity([*(found.at(part).fresh for part in parts), *known]):
             return parts
     return frozenset()
 
@@ -79,15 +74,3 @@ def _shown(found: Survey, above: Collection[Part], ruling: Ruling | None) -> fro
 def _disjoint(parts: Collection[Part]) -> Iterator[Part]:
     """Without the groups of a kind that is there as a whole."""
     return (part for part in parts if isinstance(part, str) or part[0] not in parts)
-
-
-def _fresh(found: Survey, part: Part) -> tuple[Portion, Portion | None]:
-    """What was not let through yet, and how much of it is listed in the plan that a person ruled on."""
-    if isinstance(part, str):
-        return found.fresh.get(part, Portion()), found.listed.get(part)
-    count = found.groups[part]
-    return count.fresh, count.listed
-
-
-def _kind_of(part: Part) -> HarmKind:
-    return part if isinstance(part, str) else part[0]

@@ -11,19 +11,19 @@ from msgspec.structs import replace
 
 from provisioning.engine.audit import entry_of
 from provisioning.engine.deciding import lane_of
-from provisioning.engine.executed import in_group
+from provisioning.engine.executed import Executions
 from provisioning.engine.jobs import GroupHeld, HeldRemovals, JobState, Ruling
 from provisioning.engine.keys import digest, identity
-from provisioning.engine.orders import Orders, Part, orders_for
+from provisioning.engine.orders import Orders, orders_for
 from provisioning.engine.plan import PlanRow, merge
 from provisioning.engine.progress import Review, StepResult
 from provisioning.engine.settling import Settled, settle
-from provisioning.engine.surveying import Portion, Removal, Survey, removals, survey, waiting
+from provisioning.engine.surveying import Removal, Survey, removals, survey, waiting
 from provisioning.engine.tally import kind_of
 from provisioning.engine.work import Work
 from provisioning.model import Clearance, Hold, Pending, Skip
 from provisioning.rules.audit import SYSTEM, Audited, Changes
-from provisioning.rules.review import REJECTED, HarmKind, Verdict, clearance_of, review
+from provisioning.rules.review import REJECTED, HarmKind, Part, Verdict, clearance_of, review
 from provisioning.rules.summary import Occurrence
 
 MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
@@ -69,15 +69,15 @@ async def _review(
     work: Work, state: JobState, ruling: Ruling | None, growth: Mapping[str, int], *, whole: bool = False
 ) -> StepResult:
     found = await survey(work, ruling)
-    if found.is_empty and state.held is None:
+    if not found.kinds and state.held is None:
         return work.tally.result()
     executed = await work.context.executed.count(work.context.now())
     verdicts = _verdicts(work, state, found, growth, executed, whole=whole)
-    groups = await _above_own_limits(work, found, executed)
+    groups = _above_own_limits(found, executed)
     above: list[Part] = [verdict.kind for verdict in verdicts if verdict.held]
     above += [(each.kind, each.group) for each in groups]
     orders = orders_for(found, above, ruling, for_groups=state.held.for_groups if state.held is not None else ())
-    if ruling is not None and (found.listed or orders.shown):
+    if ruling is not None and (found.is_listed or orders.shown):
         await _use(work, ruling)
     deadline = work.context.now() + work.context.time_box if whole else math.inf
     if not await _carry_out(work, orders, deadline, had_held=state.held is not None):
@@ -94,14 +94,17 @@ def _verdicts(
     state: JobState,
     found: Survey,
     growth: Mapping[str, int],
-    executed: Mapping[str, int],
+    executed: Executions,
     *,
     whole: bool,
 ) -> list[Verdict]:
     job, verdicts = work.context.job, []
-    for kind in sorted({*found.fresh, *found.passed, *(found.waiting if whole else ())} & MANAGED.keys()):
-        number = found.fresh.get(kind, Portion()).number + found.passed[kind] + executed.get(kind, 0)
-        number += found.waiting.get(kind, Portion()).number if whole else 0
+    for kind in sorted(found.kinds.keys() & MANAGED.keys()):
+        count = found.kinds[kind]
+        number = count.fresh.number + count.passed + (count.waiting.number if whole else 0)
+        if not number:
+            continue
+        number += executed.get(kind, 0)
         base = _base(kind, state, found, growth)
         verdicts.append(review(kind, number, base, job.limits_of(kind), executed=executed.get(kind, 0)))
     return verdicts
@@ -119,19 +122,16 @@ def _base(kind: HarmKind, state: JobState, found: Survey, growth: Mapping[str, i
     return number if known is None else min(number, known)
 
 
-async def _above_own_limits(work: Work, found: Survey, executed: Mapping[str, int]) -> list[GroupHeld]:
+def _above_own_limits(found: Survey, executed: Executions) -> list[GroupHeld]:
     """The groups whose members would change more than their own limits allow, those with the most first. What is held
     of a group always counts: a group is small, and nobody is in a hurry to see half of it go.
     """
-    limits = work.context.job.group_limits
-    if not found.groups:
-        return []
-    links = await work.context.links.load([("group", group) for _, group in found.groups])
     above = []
-    for (kind, group), count in found.groups.items():
-        limit = limits.of(kind, group, links["group", group].link.match_value)
-        waiting = count.fresh.number + count.waiting
-        if limit is not None and waiting + count.passed + executed.get(in_group(kind, group), 0) > limit:
+    for part, limit in found.limits.items():
+        kind, group = part
+        count = found.groups[part]
+        waiting = count.fresh.number + count.waiting.number
+        if waiting + count.passed + executed.get(part, 0) > limit:
             above.append(GroupHeld(group, kind, waiting, limit))
     return sorted(above, key=lambda each: (-each.number, each.group, each.kind))
 
@@ -247,7 +247,9 @@ async def _remember(
     managed = known.managed | {str(verdict.kind): verdict.managed for verdict in verdicts}
     executed = known.executed | {str(verdict.kind): verdict.executed for verdict in verdicts}
     by_kind = [
-        kind for kind in orders.held if kind in orders.above or (kind in known.allowed and kind in found.waiting)
+        kind
+        for kind in orders.held
+        if kind in orders.above or (kind in known.allowed and found.at(kind).waiting.number)
     ]
     now_held = HeldRemovals(
         orders.plan,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 from provisioning.engine.jobs import Ruling
-from provisioning.engine.keys import digest, ends
+from provisioning.engine.keys import digest
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.work import Work
 from provisioning.model import Decision, Pending
-from provisioning.rules.review import Harm, HarmKind, harm_of, is_cleared, version_of
+from provisioning.rules.review import Grouped, Harm, HarmKind, Part, harm_of, is_cleared, parts_of, version_of
 
 SPACE = 2**256
-Grouped = tuple[HarmKind, str]
-"""A kind of harm, and the source id of the group whose members it concerns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +25,8 @@ class Removal:
     version: str
 
     @property
-    def group(self) -> Grouped | None:
-        """Whose limit it may count against."""
-        return grouped(self.harm.kind, self.decision.object)
+    def parts(self) -> tuple[Part, ...]:
+        return parts_of(self.decision, self.harm.kind)
 
     @property
     def is_cleared(self) -> bool:
@@ -62,82 +58,79 @@ class Portion:
 
 @dataclass(slots=True)
 class Count:
-    """What one group's limits are about, as in `Survey`."""
+    """What is `fresh`, not yet let through; the part of it that is `listed` in the plan that a person has ruled on;
+    what has `passed` within the limits and what was `approved`, both still to be carried out; what is `waiting`, held
+    outside the plan.
+    """
 
     fresh: Portion = field(default_factory=Portion)
     listed: Portion = field(default_factory=Portion)
+    approved: Portion = field(default_factory=Portion)
+    waiting: Portion = field(default_factory=Portion)
     passed: int = 0
-    approved: int = 0
-    waiting: int = 0
 
     @property
     def is_ruled(self) -> bool:
         """Whether a person has ruled on some of it."""
-        return bool(self.listed.number or self.approved)
+        return bool(self.listed.number or self.approved.number)
 
 
 @dataclass(slots=True)
 class Survey:
-    """By kind of harm: what is `fresh`, not yet let through; the part of it that is `listed` in the plan that a person
-    has ruled on; what has `passed` within the limits and what was `approved`, both still to be carried out; what is
-    `waiting`, held outside the plan. `adopted` counts records that others made and that would lose values, `groups`
-    the same by kind and group, where groups have limits of their own.
+    """The harm by kind, and by group where the group has a limit of its own, which is in `limits`. `adopted` counts
+    records that others made and that would lose values.
     """
 
-    fresh: dict[HarmKind, Portion] = field(default_factory=dict)
-    listed: dict[HarmKind, Portion] = field(default_factory=dict)
-    passed: Counter[HarmKind] = field(default_factory=Counter)
-    approved: dict[HarmKind, Portion] = field(default_factory=dict)
-    waiting: dict[HarmKind, Portion] = field(default_factory=dict)
-    adopted: int = 0
+    kinds: dict[HarmKind, Count] = field(default_factory=dict)
     groups: dict[Grouped, Count] = field(default_factory=dict)
+    limits: dict[Grouped, int] = field(default_factory=dict)
+    adopted: int = 0
 
     @property
-    def is_empty(self) -> bool:
-        return not (self.fresh or self.passed or self.approved or self.waiting)
+    def is_listed(self) -> bool:
+        """Whether the plan that a person has ruled on lists something that was not let through yet."""
+        return any(count.listed.number for count in self.kinds.values())
+
+    def at(self, part: Part) -> Count:
+        if isinstance(part, str):
+            return self.kinds.setdefault(part, Count())
+        return self.groups.setdefault(part, Count())
+
+    def counts(self, decision: Decision, kind: HarmKind) -> list[Count]:
+        """Where harm of a kind counts."""
+        parts = parts_of(decision, kind)
+        limits = {part: decision.group_limit for part in parts if not isinstance(part, str)}
+        self.limits |= {part: limit for part, limit in limits.items() if limit is not None}
+        return [self.at(part) for part in parts]
 
 
 async def survey(work: Work, ruling: Ruling | None) -> Survey:
-    found, by_group = Survey(), work.context.job.group_limits.any
+    found = Survey()
     async for page in removals(work):
         for removal in page:
-            _count(found, removal, ruling)
-            if by_group and (group := removal.group) is not None:
-                _count_of_group(found.groups.setdefault(group, Count()), removal, ruling)
+            match = removal.decision.match
+            found.adopted += removal.harm.kind == "wipes" and match is not None and match.how != "link"
+            for count in found.counts(removal.decision, removal.harm.kind):
+                _add(count, removal, ruling)
     async for held in waiting(work):
         for pending in held:
-            if (kind := kind_of_held(pending)) is not None and pending.hold is not None:
-                found.waiting.setdefault(kind, Portion()).add(pending.object, pending.hold.version)
-                if by_group and (group := grouped(kind, pending.object)) is not None:
-                    found.groups.setdefault(group, Count()).waiting += 1
+            decision, harm = pending.decision, harm_of(pending.decision) if pending.decision is not None else None
+            if decision is not None and harm is not None and pending.hold is not None:
+                for count in found.counts(decision, harm.kind):
+                    count.waiting.add(pending.object, pending.hold.version)
     return found
 
 
-def grouped(kind: HarmKind, object_key: str) -> Grouped | None:
-    return (kind, ends(object_key)[0]) if object_key.startswith("member:") else None
-
-
-def _count_of_group(found: Count, removal: Removal, ruling: Ruling | None) -> None:
-    if removal.is_cleared:
-        found.approved += removal.is_approved
-        found.passed += not removal.is_approved
-        return
-    found.fresh.add(removal.decision.object, removal.version)
-    if removal.is_listed(ruling):
-        found.listed.add(removal.decision.object, removal.version)
-
-
-def _count(found: Survey, removal: Removal, ruling: Ruling | None) -> None:
-    kind, match = removal.harm.kind, removal.decision.match
-    found.adopted += kind == "wipes" and match is not None and match.how != "link"
+def _add(count: Count, removal: Removal, ruling: Ruling | None) -> None:
+    key, version = removal.decision.object, removal.version
     if not removal.is_cleared:
-        portions = [found.fresh, *([found.listed] if removal.is_listed(ruling) else ())]
-        for portion in portions:
-            portion.setdefault(kind, Portion()).add(removal.decision.object, removal.version)
+        count.fresh.add(key, version)
+        if removal.is_listed(ruling):
+            count.listed.add(key, version)
     elif removal.is_approved:
-        found.approved.setdefault(kind, Portion()).add(removal.decision.object, removal.version)
+        count.approved.add(key, version)
     else:
-        found.passed[kind] += 1
+        count.passed += 1
 
 
 async def removals(work: Work) -> AsyncIterator[list[Removal]]:
@@ -161,11 +154,6 @@ async def waiting(work: Work) -> AsyncIterator[list[Pending]]:
         after = held[-1][0].key
 
 
-def kind_of_held(pending: Pending) -> HarmKind | None:
-    harm = harm_of(pending.decision) if pending.decision is not None else None
-    return harm.kind if harm is not None else None
-
-
 def plan_identity(portions: Collection[Portion]) -> str:
     """The id of the plan that lists them: the same for the same objects with the same actions and values, whenever they
     are planned.
@@ -173,7 +161,5 @@ def plan_identity(portions: Collection[Portion]) -> str:
     return digest(f"{sum(portion.sum for portion in portions) % SPACE:064x}")[:16]
 
 
-def rest(whole: Portion, part: Portion | None) -> Portion:
-    if part is None:
-        return whole
+def rest(whole: Portion, part: Portion) -> Portion:
     return Portion(whole.number - part.number, (whole.sum - part.sum) % SPACE)

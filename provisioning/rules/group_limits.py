@@ -1,13 +1,13 @@
 """The limits of one group: how many members it may get or lose without a person's word. Pure: a group is known by its
-object id and its name, a change of its members by the kind of harm it is.
+object id and its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from provisioning.rules.review import HarmKind
+from provisioning.model import Action, Create, Remove
 
 EVERY_OTHER = ""
 
@@ -25,10 +25,10 @@ class GroupLimits:
     def any(self) -> bool:
         return bool(self.additions or self.removals)
 
-    def of(self, kind: HarmKind, group: str, name: str | None) -> int | None:
-        """The limit of a group for harm of a kind, or None."""
-        limits = {"additions": self.additions, "memberships": self.removals}.get(kind)
-        if not limits:
+    def of(self, action: Action, names: Iterable[str]) -> int | None:
+        """The limit of what is to be done with a membership of the group that has these `names`, or None."""
+        limits = self.additions if isinstance(action, Create) else self.removals
+        if not limits or not isinstance(action, Create | Remove):
             return None
-        keys = (group.casefold(), (name or "").strip().casefold(), EVERY_OTHER)
+        keys = (*(name.strip().casefold() for name in names), EVERY_OTHER)
         return next((limits[key] for key in keys if key in limits), None)

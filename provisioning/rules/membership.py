@@ -36,8 +36,8 @@ class MembershipSeen:
     """What was observed of one membership. `rows` are the sys_ids of its rows in ServiceNow; `group_in_scope` and
     `wanted` say what the source says now. An end that is `planned` is created by this same plan; the group `returns`
     where the plan brings it back into scope. `reconciling` is true where only a comparison brought it up,
-    `owned` where the group has no members but those in Entra. `account` is
-    the user's record, where something may have to be written.
+    `owned` where the group has no members but those in Entra. `account` is the user's record, where something may have
+    to be written. `group_names` are the group's object id and the names that it has or is about to get.
     """
 
     key: str
@@ -56,6 +56,7 @@ class MembershipSeen:
     returns: bool = False
     reconciling: bool = False
     owned: bool = False
+    group_names: tuple[str, ...] = ()
 
 
 def decide_membership(

@@ -21,7 +21,7 @@ from provisioning.rules.notices import (
     SuccessAgain,
     Trial,
 )
-from provisioning.rules.review import WHAT
+from provisioning.rules.review import OF_A_GROUP, WHAT
 
 LATER = "`python -m provisioning start` begins the next cycle at once"
 
@@ -139,7 +139,7 @@ def _held(held: RemovalsHeld) -> Iterator[str]:
         if kind in held.allowed:
             yield f"{number:,} {what}: {held.allowed[kind]:,} may be at once of {held.managed.get(kind, 0):,}."
         else:
-            yield f"{number:,} {what}: more than the limits of their groups allow."
+            yield f"{number:,} {what}: {OF_A_GROUP.get(kind, 'more than is allowed')}."
     yield f"They are held as plan {held.plan} and nothing was done to them; the rest goes on as usual."
     yield (
         f"To look at them: `python -m provisioning plan --out plan.json`. To carry out exactly these: `python -m "

@@ -14,6 +14,9 @@ from provisioning.model import Clearance, Create, Decision, Disable, Pending, Re
 from provisioning.rules.scope import in_scope
 
 HarmKind = Literal["users", "groups", "memberships", "wipes", "recreations", "additions"]
+Grouped = tuple[HarmKind, str]
+Part = HarmKind | Grouped
+"""All harm of a kind, or what of it concerns the members of one group, which is named by its source id."""
 WINDOW_SECONDS = 24 * 3600.0
 ABSOLUTE, SHARE, FLOOR = 500, 0.05, 3
 ACTIVE = "active"
@@ -29,6 +32,11 @@ WHAT: Mapping[str, str] = {
     "additions": "memberships to be added",
 }
 """Each kind in words for a person."""
+OF_A_GROUP: Mapping[str, str] = {
+    "memberships": "more than their groups may lose at once",
+    "additions": "more than their groups may gain at once",
+}
+"""Why a kind is held that is within the limits of all groups together."""
 WOULD_BE = {"wipes": "overwritten or emptied", "recreations": "created anew because their records are gone"}
 
 
@@ -53,7 +61,7 @@ def harm_of(decision: Decision) -> Harm | None:
             return Harm(kind)
         case Create() if decision.lost:
             return Harm("recreations")
-        case Create() if decision.limited:
+        case Create() if is_addition(decision):
             return Harm("additions")
         case Update() if decision.scope and not in_scope(decision.scope):
             return Harm(kind)
@@ -63,6 +71,18 @@ def harm_of(decision: Decision) -> Harm | None:
             return Harm("wipes")
         case _:
             return None
+
+
+def is_addition(decision: Decision) -> bool:
+    """Whether it adds a member to a group that may not get as many as it likes."""
+    return isinstance(decision.action, Create) and decision.group_limit is not None
+
+
+def parts_of(decision: Decision, kind: HarmKind) -> tuple[Part, ...]:
+    """What a decision that does harm of a kind counts against: the limits of the kind, and those of its group."""
+    if decision.group_limit is None:
+        return (kind,)
+    return kind, (kind, decision.object.split(":")[1])
 
 
 def _is_found(decision: Decision) -> bool:
@@ -89,7 +109,7 @@ def version_of(decision: Decision) -> str:
     """
     action = decision.action
     parts = [decision.object, type(action).__name__]
-    if isinstance(action, Create | Update | Disable) and not decision.limited:
+    if isinstance(action, Create | Update | Disable) and not is_addition(decision):
         parts += [f"{name}={value}" for name, value in sorted(action.fields.items())]
     if isinstance(action, Update | Disable | Remove):
         parts += [f"was {name}={value}" for name, value in sorted(action.before.items())]

@@ -26,6 +26,7 @@ from provisioning.model import (
 )
 from provisioning.rules.error_codes import advice_for
 from provisioning.rules.redaction import masked, masking, shown
+from provisioning.rules.review import is_addition
 from provisioning.rules.scope import in_scope
 
 Status = Literal["success", "failure", "skipped", "warning"]
@@ -87,7 +88,7 @@ class Occurrence:
     @property
     def is_staged_delete(self) -> bool:
         """A membership that is not added yet takes nothing away: Entra's word for what is held does not fit."""
-        return self.staged and not self.decision.limited
+        return self.staged and not is_addition(self.decision)
 
 
 def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
@@ -279,7 +280,7 @@ def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, 
         return _step("EntrySynchronizationError", "processing", "failure", action.message, {"ErrorCode": action.code})
     if occurrence.staged:
         verb = EXPORTS[type(action)][1]
-        guard = "limit of its group" if occurrence.decision.limited else "accidental-deletion guard"
+        guard = "limit of its group" if is_addition(occurrence.decision) else "accidental-deletion guard"
         text = f"{title} '{source_id}' is to be {verb}; held by the {guard}"
         return _step("EntryExportStagedDelete", "export", "skipped", text, {"StagedAction": _action(action)})
     name, verb = EXPORTS[type(action)]
