@@ -104,7 +104,10 @@ async def tick(timer: func.TimerRequest, client: df.DurableOrchestrationClient) 
         logger.info("tick is late")
     running = await engine()
     await running.notify()
-    if await is_busy(running, client) or not await running.is_due():
+    if await is_busy(running, client):
+        return
+    if not await running.is_due():
+        await running.prune()
         return
     try:
         await start_cycle(running, client)

@@ -16,7 +16,7 @@ from provisioning.schema import read_clause
 from tests.crashing import mortal_world
 from tests.stories import small_company
 from tests.test_cycle_stories import ACTIVE, DISABLED, account, group_of, hire, state
-from tests.test_escrow_stories import HOUR, allow, link_of, refuse, tries
+from tests.test_escrow_stories import DAY, HOUR, allow, link_of, refuse, tries
 from tests.test_quarantine_stories import MINUTE, job, tick
 from tests.world import small_world
 
@@ -425,6 +425,43 @@ def test_two_jobs_with_the_same_people_for_the_same_instance_are_refused(settled
 def test_a_job_that_was_deleted_is_in_nobodys_way(settled):
     settled.run(control.delete(settled.engine(), by="a person"))
     settled.run(other(settled).begin_cycle())
+
+
+def entries(world):
+    return len(world.journal()) + len(world.run(world.engine().context.audit.newest()))
+
+
+@pytest.mark.parametrize("order", [control.pause, control.delete])
+def test_the_log_of_a_job_without_cycles_goes_with_its_retention_as_well(settled, order):
+    settled.run(order(settled.engine(), by="a person"))
+    assert entries(settled)
+    settled.pass_time(29 * DAY)
+    tick(settled)
+    assert entries(settled)
+    settled.pass_time(2 * DAY)
+    tick(settled)
+    assert not entries(settled)
+
+
+def test_another_job_of_the_instance_ends_the_log_of_one_that_was_deleted_and_runs_no_more(settled):
+    settled.run(control.delete(settled.engine(), by="a person"))
+    another = other(settled, application="another")
+    settled.run(another.begin_cycle())
+    settled.pass_time(29 * DAY)
+    settled.run(another.prune())
+    assert entries(settled)
+    assert settled.run(another.registry.deleted()) == ("job",)
+    settled.pass_time(2 * DAY)
+    settled.run(another.prune())
+    assert not entries(settled)
+    assert settled.run(another.registry.deleted()) == ()
+
+
+def test_a_job_that_begins_anew_keeps_its_log_by_its_own_measure(settled):
+    settled.run(control.delete(settled.engine(), by="a person"))
+    settled.run(control.start(settled.engine(), by="a person"))
+    tick(settled)
+    assert settled.run(settled.engine().registry.deleted()) == ()
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,28 @@ def test_a_fault_at_any_effect_neither_loses_nor_frees_a_removal_that_is_held(ap
             for text in tried(world, number, fault, patient=number % 2 == 0, held=waiting)
         ]
     assert wrong == [], "\n".join(wrong)
+
+
+def counted(world: Mortal) -> dict:
+    engine = world.engine()
+    found = world.run(engine.context.executed.count(engine.context.now()))
+    return {kind: found[kind] for kind in ("users", "memberships")}
+
+
+@cases
+def test_what_was_removed_by_a_process_that_died_counts_in_the_limit_of_the_day(kind, fault):
+    eve = eve_of("a day of changes")
+    with eve.copy() as world:
+        assert world.live()
+        expected = counted(world)
+    assert expected["users"] >= 4
+    assert expected["memberships"] >= 4
+    for number in points(eve, fault, kind, thinned=2):
+        with eve.copy() as world:
+            world.fuse.set(number, fault)
+            world.live()
+            world.fuse.set(0, "")
+            world.restart()
+            world.bury()
+            assert world.live()
+            assert counted(world) == expected, (number, fault)

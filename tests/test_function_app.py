@@ -290,6 +290,9 @@ def test_a_deleted_job_is_forgotten_stays_paused_and_begins_anew_only_when_it_is
         assert place.host.instances[place.instance_id] is first
         assert (await place.request("delete_job")).status_code == 204
         assert json.loads((await place.request("get_provisioning_logs")).get_body())["value"]
+        place.ahead = 31 * DAY
+        await place.tick()
+        assert not json.loads((await place.request("get_provisioning_logs")).get_body())["value"], "retention"
         assert (await place.start()).status_code == 204
         assert (await place.host.finish(place.instance_id)).output["kind"] == "initial"
         assert len(place.instance.rows("sys_user")) == accounts, "nobody twice"

@@ -603,6 +603,22 @@ def test_what_changes_while_a_first_round_is_walked_is_told_by_the_next_round(gr
     ]
 
 
+def test_a_manager_whom_an_earlier_page_of_a_round_told_of_and_who_is_purged_meanwhile_is_taken_back(graph):
+    graph.tenant.behaviour.delta_page_size = 1
+    ada, grace, other = (graph.tenant.add_user() for _ in range(3))
+    link = f"{graph.round('/users/delta?$select=department,manager')[1]}"
+    graph.tenant.set_manager(ada, grace)
+    graph.tenant.update_user(other, department="Legal")
+    page = graph.get(link)
+    assert [each["id"] for each in page["value"][0]["manager@delta"]] == [grace]
+    graph.tenant.delete_user(grace)
+    graph.tenant.purge_user(grace)
+    (told,) = [item for item in graph.round(page["@odata.nextLink"])[0] if item["id"] == ada]
+    assert told["manager@delta"] == [
+        {"@odata.type": "#microsoft.graph.user", "id": grace, "@removed": {"reason": "deleted"}}
+    ]
+
+
 class Mirror:
     """A client that keeps a copy by delta query alone, resuming from links as they come."""
 

@@ -35,6 +35,7 @@ def job(world):
 def tick(world):
     """What the timer does every five minutes; True when it ran a cycle."""
     if not world.run(world.engine().is_due()):
+        world.run(world.engine().prune())
         return False
     world.cycle()
     return True

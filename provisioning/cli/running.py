@@ -60,6 +60,8 @@ class Orders:
 async def run(shell: Shell, orders: Orders, *, as_json: bool) -> Exit:
     async with opened(shell) as app, app.driving() as leave_name:
         await app.engine.notify()  # also where the cycle cannot begin: nothing else tells of a long silence
+        if not await app.engine.is_due():
+            await app.engine.prune()  # also of a job that is paused
         await reach_both(app)
         by = shell.who
         approve, reject = orders.approve, orders.reject

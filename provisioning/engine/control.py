@@ -107,13 +107,15 @@ async def accept_instance(engine: Engine, *, by: str) -> Acceptance | None:
 
 
 async def delete(engine: Engine, *, by: str) -> None:
-    """Drops all that is stored of the job but its log and its audit trail, and leaves it paused: `start` begins anew
-    with an initial cycle. The accounts stay as they are. Raises `LeaseLost` while a cycle runs.
+    """Drops all that is stored of the job but its log and its audit trail, which go with their retention, and leaves
+    it paused: `start` begins anew with an initial cycle. The accounts stay as they are. Raises `LeaseLost` while a
+    cycle runs.
 
     A process that dies on the way leaves a paused job of which some is forgotten; whoever starts it before another
-    `delete` starts it as a restart with Full does.
+    `delete` starts it as a restart with Full does. Another delete goes on at once, also beside one that lives: both
+    drop the same.
     """
-    rows, now, holder = engine.context.rows, engine.context.now(), f"delete-{uuid.uuid4()}"
+    rows, now, holder = engine.context.rows, engine.context.now(), "delete"
     found = await rows.progress()
     if found is not None and found[0].at_rest:
         await rows.release_lease(found[0].driver)
@@ -121,9 +123,7 @@ async def delete(engine: Engine, *, by: str) -> None:
         await rows.take_lease(holder, now)
     except LeaseLost as error:
         job = engine.context.job.id
-        raise LeaseLost(
-            f"a cycle of job {job} runs, or another delete: pause it, and delete it then ({error})"
-        ) from error
+        raise LeaseLost(f"a cycle of job {job} runs: pause it, and delete it when that has ended ({error})") from error
     order = Restart(str(uuid.uuid4()), parse_scopes("Full"), now)
     try:
         await rows.change_state(

@@ -57,6 +57,7 @@ from provisioning.engine.progress import (
 from provisioning.engine.reconciling import bins_of, compare_bins, read_changes
 from provisioning.engine.registry import Registered, Registry
 from provisioning.engine.resetting import reset
+from provisioning.engine.retention import prune
 from provisioning.engine.reviewing import review_cycle
 from provisioning.engine.shares import Share, Shares
 from provisioning.engine.tally import Tally
@@ -82,8 +83,6 @@ from provisioning.rules.summary import Origin
 logger = logging.getLogger(__name__)
 
 RULING_SECONDS = 24 * 3600.0
-PRUNED = 50_000
-"""Entries of the log that one cycle removes at most when they are too old."""
 
 
 @dataclass(frozen=True)
@@ -316,6 +315,10 @@ class Engine:
         """
         return await notify(self.context, self.instance)
 
+    async def prune(self) -> None:
+        """Removes what is older than the log is kept; for when no cycle is due. A cycle does it when it finishes."""
+        await prune(self.context, self.registry)
+
     async def run_step(self, progress: Progress, number: int) -> StepResult:
         """Carries out one step in flight and stores its result. Raises nothing that concerns an object or a side: what
         failed is part of the result.
@@ -455,7 +458,7 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
     if not progress.dry_run:
         if progress.kind == "initial" or progress.counts.get("managed.user") or progress.counts.get("managed.group"):
             await work.context.instance.take_witnesses()
-        await _prune_log(work.context)
+        await prune(work.context, Registry(work.context.store, work.origin.instance))
 
     def finished(state: JobState) -> JobState:
         managed = state.managed if state.counted == progress.cycle else add_managed(state.managed, progress.counts)
@@ -491,17 +494,6 @@ def _reconciled(state: JobState, progress: Progress) -> Reconciliation:
     if progress.compares is None:
         return state.reconciliation
     return compared(state.reconciliation, BINS.index(progress.compares[1]) + 1, progress.began)
-
-
-async def _prune_log(context: Context) -> None:
-    """A bounded piece of what is older than the log is kept; the next cycle goes on."""
-    began, box = context.now(), context.time_box / 2
-    before = began - context.job.log_retention
-    await context.rows.forget_cycles(before)
-    await context.audit.prune(before)
-    removed = await context.journal.prune(before, limit=PRUNED, until=lambda: context.now() - began > box)
-    if removed:
-        logger.info("log pruned", extra={"job": context.job.id, "entries": removed})
 
 
 def failure_of(error: ProvisioningError) -> Failure:

@@ -128,6 +128,9 @@ class Journal:
             await self.store.commit(JOURNAL, f"{self.job}|hours", [Delete(hour.key)])
         return removed
 
+    async def is_empty(self) -> bool:
+        return not await self.store.scan(JOURNAL, f"{self.job}|hours", limit=1)
+
     async def _walk(self, query: LogQuery) -> AsyncGenerator[tuple[str, Entry], None]:
         """Every entry that may match, with its key, in the order asked for and behind the query's position."""
         first, last = query.span

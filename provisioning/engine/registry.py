@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, convert, field, to_builtins
 
 from provisioning.engine.jobs import JOB
 from provisioning.engine.keys import digest
@@ -30,6 +30,13 @@ class Registered(Struct, frozen=True):
         return self.everyone or other.everyone or self.application == other.application
 
 
+class Jobs(Struct, frozen=True):
+    """The jobs by their ids, and those that were `deleted` and have left a log."""
+
+    jobs: Mapping[str, Registered] = field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
+
+
 class Registry:
     """The jobs of one instance, in one row."""
 
@@ -42,7 +49,7 @@ class Registry:
         """Raises `ConfigError` when another job provisions the same people to the same instance."""
         while True:
             known, etag = await self._load()
-            for other, theirs in sorted(known.items()):
+            for other, theirs in sorted(known.jobs.items()):
                 if other != job and scope.overlaps(theirs):
                     raise ConfigError(
                         f"job {other} provisions "
@@ -50,26 +57,41 @@ class Registry:
                         f"to {self._instance}, and what one of two such jobs writes the other undoes: give this job "
                         "another application or instance, or delete the other one"
                     )
-            if known.get(job) == scope or await self._save({**known, job: scope}, etag):
+            deleted = tuple(name for name in known.deleted if name != job)
+            if known.jobs.get(job) == scope or await self._save(Jobs({**known.jobs, job: scope}, deleted), etag):
                 return
 
     async def jobs(self) -> Mapping[str, Registered]:
         """The jobs by their ids."""
-        return (await self._load())[0]
+        return (await self._load())[0].jobs
+
+    async def deleted(self) -> tuple[str, ...]:
+        """The jobs that have left and whose log may still be there."""
+        return (await self._load())[0].deleted
 
     async def leave(self, job: str) -> None:
+        """The job is deleted; others may have its people. Its log is for `forget` to end."""
         while True:
             known, etag = await self._load()
-            others = {name: scope for name, scope in known.items() if name != job}
-            if others == known or await self._save(others, etag):
+            others = {name: scope for name, scope in known.jobs.items() if name != job}
+            after = Jobs(others, tuple(sorted({*known.deleted, job})))
+            if after == known or await self._save(after, etag):
                 return
 
-    async def _load(self) -> tuple[dict[str, Registered], str]:
-        row = await self._store.get(JOB, self._partition, _KEY)
-        return (convert(row.data["jobs"], dict[str, Registered]), row.etag) if row else ({}, "")
+    async def forget(self, job: str) -> None:
+        """Nothing of a deleted job is left."""
+        while True:
+            known, etag = await self._load()
+            after = Jobs(known.jobs, tuple(name for name in known.deleted if name != job))
+            if after == known or await self._save(after, etag):
+                return
 
-    async def _save(self, jobs: Mapping[str, Registered], etag: str) -> bool:
-        data = {"jobs": to_builtins(jobs)}
+    async def _load(self) -> tuple[Jobs, str]:
+        row = await self._store.get(JOB, self._partition, _KEY)
+        return (convert(row.data, Jobs), row.etag) if row else (Jobs(), "")
+
+    async def _save(self, jobs: Jobs, etag: str) -> bool:
+        data = to_builtins(jobs)
         operation: Operation = Replace(_KEY, data, etag) if etag else Insert(_KEY, data)
         try:
             await self._store.commit(JOB, self._partition, [operation])

@@ -46,7 +46,7 @@ from provisioning.rules.escrow import DAY, following, is_forgotten, next_attempt
 from provisioning.rules.membership import is_disabled
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
-from provisioning.rules.review import REJECTED, harm_of
+from provisioning.rules.review import REJECTED
 from provisioning.rules.scope import in_scope
 from provisioning.rules.summary import Occurrence, Origin
 
@@ -421,14 +421,16 @@ async def _settle_edges(work: Work, items: Sequence[Settled]) -> None:
 
 
 async def _count_executed(work: Work, items: Sequence[Settled], at: float) -> None:
-    """What was taken away without a person's word, for the removal guard's 24 hours."""
-    done = [
-        (harm.kind, item.decision.object)
-        for item in items
-        if isinstance(item.outcome, Written)
-        and (harm := harm_of(item.decision)) is not None
-        and not (item.row.pending.clearance and item.row.pending.clearance.version)
-    ]
+    """What was taken away without a person's word, for the removal guard's 24 hours. Where nothing is left to do of
+    what was let through, a worker has died that had done it, or somebody else did: that counts rather than be missed.
+    """
+    done = []
+    for item in items:
+        clearance = item.row.pending.clearance
+        if clearance is None or clearance.version:
+            continue
+        if isinstance(item.outcome, Written) or (item.outcome is None and isinstance(item.decision.action, Skip)):
+            done.append((clearance.kind, item.decision.object))
     await work.context.executed.add(done, at)
 
 

@@ -311,6 +311,8 @@ def _changed(tenant: Tenant, current: Round, log: ChangeLog, object_id: str, *, 
         # What the client had is told by the first move that it has not seen.
         unseen = [entry for entry in moves if entry.number > current.since] or moves
         before = unseen[0].other if unseen else None
+        if before is None and moves and found.manager is None:
+            before = moves[-1].other  # an earlier page of this round may have told of that one
         if (moves or reborn) and (references := _manager_change(tenant, found, before)):
             item["manager@delta"] = references
     return item
