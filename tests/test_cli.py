@@ -311,6 +311,13 @@ def test_status_tells_who_and_what_is_waited_for(person):
     assert status["waiting"]["objects"] == 1 + sum(status["waiting"]["forPeople"].values())
     assert "Waiting  " in person.types("status").stdout
     assert "Astronomy" not in person.types("status").stdout
+    rows = person.gets("waiting")
+    assert len(rows) == status["waiting"]["objects"]
+    assert [row["name"] for row in rows if row.get("table") == "cmn_department"] == [SIOBHAN]
+    told = person.types("waiting", "--limit", "1")
+    assert (len(told.stdout.splitlines()), "--limit shows more" in told.stderr) == (1, len(rows) > 1)
+    assert f"{SIOBHAN} (" in person.types("waiting").stdout
+    assert "Astronomy" not in person.types("waiting").stdout
 
 
 def test_logs_are_sentences_newest_first(person):

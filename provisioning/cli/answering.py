@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from provisioning.app import App
+from provisioning.cli import waiting as waits
 from provisioning.cli.holding import as_json as held_as_json
 from provisioning.cli.holding import sentences
 from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
@@ -29,7 +29,6 @@ STEPS = {
 PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
-MOST_WAITING = 10_000
 
 
 async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
@@ -110,14 +109,6 @@ def _add_values(tree: Tree, entry: Entry) -> None:
         branch.add(line)
 
 
-def _waiting(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """What is missed and by how many; the display values of records stay out of it, they may be redacted."""
-    missed = Counter(missing for missing, _ in pairs)
-    people = {missing: number for missing, number in missed.most_common() if not missing.startswith("name:")}
-    records = Counter(missing.split(":", 2)[1] for missing, _ in pairs if missing.startswith("name:"))
-    return {"objects": len(pairs), "forPeople": people, "forRecords": dict(records.most_common())}
-
-
 async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     """Where the job stands, from its own state; asks neither side."""
     rows, now = app.engine.context.rows, app.engine.context.now()
@@ -125,7 +116,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
-    waiting = _waiting(await app.engine.context.waiting.everything(MOST_WAITING))
+    waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -169,12 +160,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         following = _when(state.in_quarantine.next_attempt)
         shell.say(f"Quarantine  {state.in_quarantine.reason}, tried again by itself at {following}")
     if waiting["objects"]:
-        people, records = waiting["forPeople"], sum(waiting["forRecords"].values())
-        told = ", ".join(f"{number:,} for a record of {table}" for table, number in waiting["forRecords"].items())
-        shell.say(
-            f"Waiting     {waiting['objects']:,} references: {len(people):,} users or groups that are not provisioned "
-            f"are missed{'; ' + told if records else ''}"
-        )
+        shell.say(f"Waiting     {waits.in_short(waiting)}")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
     if (ruling := state.ruling) is not None and not ruling.used:

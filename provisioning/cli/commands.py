@@ -26,6 +26,7 @@ from provisioning.cli import (
     notifying,
     running,
     schemas,
+    waiting,
 )
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
@@ -391,6 +392,17 @@ def expression(  # noqa: PLR0913 - the options of the command
             _shell(context), text, attribute or (), user=user, now=now, domain=domain, strict=strict, as_json=json
         )
     )
+
+
+@cli.command("waiting")
+def waiting_list(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many references.")] = 100,
+    json: Json = False,
+) -> None:
+    """List references that cannot be written yet: who waits, and for whom. Reads the state only."""
+    _ended(waiting.list_waiting(_shell(context), limit, as_json=json))
 
 
 links = typer.Typer(help="Which record of ServiceNow each user and group is linked to.")
