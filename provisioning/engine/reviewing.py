@@ -24,7 +24,7 @@ from provisioning.engine.work import Work
 from provisioning.model import Clearance, Hold, Pending, Skip
 from provisioning.rules.audit import SYSTEM, Audited, Changes
 from provisioning.rules.review import REJECTED, HarmKind, Part, Verdict, clearance_of, review
-from provisioning.rules.summary import Occurrence
+from provisioning.rules.summary import Occurrence, in_milliseconds
 
 MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
     "users": ("user",),
@@ -220,7 +220,8 @@ async def _hold(work: Work, holding: Sequence[Removal], plan: str, *, had_held: 
 def _staged(work: Work, removal: Removal, at: float) -> Occurrence:
     name = digest("held", work.origin.cycle, removal.decision.object)
     change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
-    return Occurrence(removal.decision, None, change, at, staged=True)
+    spent = in_milliseconds(removal.row.pending.spent)
+    return Occurrence(removal.decision, None, change, at, spent, staged=True)
 
 
 async def _list(work: Work, plan: str) -> None:

@@ -48,7 +48,7 @@ from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
 from provisioning.rules.review import REJECTED
 from provisioning.rules.scope import in_scope
-from provisioning.rules.summary import Occurrence, Origin
+from provisioning.rules.summary import Occurrence, Origin, in_milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
-    stored now, with its ETag; memberships have none.
+    stored now, with its ETag; memberships have none. `spent` is how many seconds it took to read, decide and write.
     """
 
     row: PlanRow
@@ -65,6 +65,7 @@ class Settled:
     link: Link | None = None
     etag: str = ""
     retry: Retry | None = None
+    spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,4 +502,4 @@ def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
         elif isinstance(told.action, Fail):
             action = told.action
             told = replace(told, action=replace(action, way_out=f"{action.way_out or advice_for(action.code)}. {last}"))
-    return Occurrence(told, outcome, change, at)
+    return Occurrence(told, outcome, change, at, in_milliseconds(item.spent))
