@@ -27,7 +27,7 @@ from provisioning.engine.progress import Act, Decide
 from provisioning.engine.reviewing import review_plan
 from provisioning.engine.tally import Tally
 from provisioning.engine.work import Work
-from provisioning.errors import ObjectError, Throttled, Unavailable
+from provisioning.errors import ObjectError, Unavailable
 from provisioning.model import Fail, Lane, ObjectType, Pending, group_key, membership_key, user_key
 from provisioning.rules.scope import entitles
 from provisioning.rules.summary import SERVICE, Initiator, Occurrence, in_milliseconds, summarize, unconnected
@@ -36,6 +36,7 @@ DECIDING: tuple[Lane, ...] = ("groups", "removals", "users", "memberships")
 ACTING: tuple[Lane, ...] = ("removals", "users", "groups", "memberships")
 FIRST, LAST = "00", "ff"
 MOST_WAVES = 50
+BUSY = "TooManyRequests"
 NOBODY = "0" * 32
 """The sys_id of no record."""
 POLL, LONGEST_WAIT = 0.5, 150.0  # longer than the claim of a dead process lasts
@@ -92,15 +93,15 @@ async def provision_on_demand(
 
 
 async def _test_connection(work: Work, key: str, name: str) -> Answer | None:
-    """As Entra does: asks for a user that nobody is, and tells of it only when that fails. What asks for a pause only
-    is raised, so that the caller comes back.
+    """As Entra does: asks for a user that nobody is, and tells of it only when that fails. An instance that only asks
+    for a pause is no failed connection: that is raised, so that the caller comes back.
     """
     context = work.context
     try:
         await context.target.read(context.job.schema.user.table, [NOBODY], ["sys_id"])
-    except Throttled:
-        raise
     except Unavailable as error:
+        if error.code == BUSY:
+            raise
         fail = Fail(error.code, str(error), "")
         entry = unconnected(key, name, fail, str(uuid.uuid4()), context.now(), work.origin)
         return Answer(key, name, (entry,))
@@ -151,7 +152,7 @@ async def _slot(engine: Engine, holder: str, *, alone: bool) -> AsyncIterator[No
                 f"all {granted} call(s) to ServiceNow are taken by other jobs of this app and none came free within "
                 f"{LONGEST_WAIT:.0f} s; nothing was read or written. Try again, or raise SERVICENOW_SLOTS if the "
                 "instance has more to give",
-                code="TooManyRequests",
+                code=BUSY,
             )
         await asyncio.sleep(POLL)
         waited += POLL
