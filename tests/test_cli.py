@@ -249,7 +249,7 @@ def test_on_demand_provisions_one_user_and_the_log_has_it(person):
 
 def test_of_a_group_on_demand_only_named_members_are_provisioned(person):
     person.types("run")
-    group, *others = (row["name"] for row in person.served.records("sys_user_group") if row["name"])
+    group = next(row["name"] for row in person.served.records("sys_user_group") if row["name"])
     one = accounts(person.served)[0]["user_name"]
     alone = person.gets("explain", group, "--no-members")
     assert {entry["sourceIdentity"]["identityType"] for entry in alone["entries"]} == {"Group"}
@@ -279,7 +279,7 @@ def test_the_cycles_are_listed_newest_first(person):
     found = person.gets("cycles")
     assert [each["kind"] for each in found] == ["incremental", "incremental", "initial"]
     assert found[-1]["countExported"] > 0
-    assert found[-1]["state"] == "Succeeded"
+    assert found[-1]["state"] in {"Succeeded", "EntryLevelErrors"}
     assert found == sorted(found, key=lambda each: each["timeBegan"], reverse=True)
     assert person.gets("cycles", "--limit", "1") == found[:1]
     head, _, *rows = (line.split() for line in person.types("cycles").stdout.splitlines() if line.strip())

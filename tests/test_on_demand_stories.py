@@ -147,7 +147,7 @@ def test_the_plan_of_an_explanation_and_a_held_removal_say_how_long_they_took_as
     assert on_demand(world, f"ada@{DOMAIN}", write=False).entries[0]["durationInMilliseconds"] > 0
     world.cycle()
     world.limits = Limits(absolute=0, share=0.0, floor=0)
-    world.directory.change(world.directory.users[0], accountEnabled=False)
+    world.directory.update_user(next(iter(world.directory.users)), accountEnabled=False)
     world.restart()
     world.cycle()
     staged = world.journal()[0]
@@ -179,7 +179,7 @@ def test_a_login_that_is_refused_is_answered_and_nothing_is_sent_or_remembered(w
 
 def test_an_instance_that_asks_for_a_pause_is_no_failed_login(world):
     ada = hire(world, "ada")
-    world.instance.faults.add("*", "too_many", times=None)
+    world.instance.faults.add("POST batch", "too_many", retry_after="1800", times=None)
     with pytest.raises(Unavailable) as raised:
         on_demand(world, ada)
     assert raised.value.code == "TooManyRequests"
