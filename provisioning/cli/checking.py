@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ from provisioning.engine.jobs import JOB
 from provisioning.errors import ProvisioningError, Unauthorized
 from provisioning.model import Capabilities
 from provisioning.rows import Delete, Put
+from provisioning.rules.protection import GROUP_NAME, SECURITY_ADMIN
 from provisioning.rules.scope import DEFAULT_ACCESS
 
 PROBE = "probe"
@@ -123,7 +125,30 @@ async def _servicenow(app: App, findings: list[Finding], *, test_writes: bool) -
         findings.append(_failed("ServiceNow", "connection", error))
         return None
     findings += [Finding("ServiceNow", f.what, f.verdict, f.detail, f.way_out, f.owner) for f in report.findings]
+    if report.capabilities is not None:
+        findings.append(await _guarded_groups(app))
     return report.capabilities
+
+
+async def _guarded_groups(app: App) -> Finding:
+    """Those of the managed groups whose members ServiceNow does not let us change."""
+    what, owner, context = f"groups with {SECURITY_ADMIN}", "ServiceNow administrator", app.engine.context
+    try:
+        guarded = await context.target.security_admin_groups()
+    except ProvisioningError as error:
+        return replace(_failed("ServiceNow", what, error), verdict="warning", owner=owner)
+    owners = await context.links.owners_by_record("group", guarded) if guarded else {}
+    if not owners:
+        return Finding("ServiceNow", what, "ok", "none of the groups that the job manages")
+    links = await context.links.load([("group", group) for group in owners.values()])
+    named = sorted(
+        f"{link.written.get(GROUP_NAME) or link.match_value or group} ({sys_id})"
+        for sys_id, group in owners.items()
+        for link in [links["group", group].link]
+    )
+    way_out = f"Change their members by hand with elevated rights, take {SECURITY_ADMIN} off them, or exclude them"
+    detail = f"ServiceNow refuses to change the members of {len(named):,} managed groups: {', '.join(named)}"
+    return Finding("ServiceNow", what, "warning", detail, way_out, owner)
 
 
 async def _state(app: App, capabilities: Capabilities | None) -> Finding:
