@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from msgspec import Struct, to_builtins
-from msgspec.structs import replace
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -136,7 +135,9 @@ async def _guarded_groups(app: App) -> Finding:
     try:
         guarded = await context.target.security_admin_groups()
     except ProvisioningError as error:
-        return replace(_failed("ServiceNow", what, error), verdict="warning", owner=owner)
+        told = f"which groups carry it cannot be read: {_failed('ServiceNow', what, error).detail}"
+        way_out = "Let the account read sys_group_has_role, and name of sys_user_role"
+        return Finding("ServiceNow", what, "warning", told, way_out, owner)
     owners = await context.links.owners_by_record("group", guarded) if guarded else {}
     if not owners:
         return Finding("ServiceNow", what, "ok", "none of the groups that the job manages")
@@ -147,7 +148,8 @@ async def _guarded_groups(app: App) -> Finding:
         for link in [links["group", group].link]
     )
     way_out = f"Change their members by hand with elevated rights, take {SECURITY_ADMIN} off them, or exclude them"
-    detail = f"ServiceNow refuses to change the members of {len(named):,} managed groups: {', '.join(named)}"
+    groups = "1 managed group" if len(named) == 1 else f"{len(named):,} managed groups"
+    detail = f"ServiceNow refuses to change the members of {groups}: {', '.join(named)}"
     return Finding("ServiceNow", what, "warning", detail, way_out, owner)
 
 
