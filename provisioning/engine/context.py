@@ -24,7 +24,7 @@ from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Channel, Source, Store, Target
 from provisioning.engine.references import References
-from provisioning.engine.rights import KnownRights
+from provisioning.engine.rights import KnownRights, KnownVerdicts
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
@@ -143,6 +143,10 @@ class Context:
     @cached_property
     def rights(self) -> KnownRights:
         return KnownRights(self.target, self.links, self.now)
+
+    @cached_property
+    def verdicts(self) -> KnownVerdicts:
+        return KnownVerdicts()
 
     @cached_property
     def instance(self) -> KnownInstance:

@@ -56,7 +56,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
-    stored now, with its ETag; memberships have none.
+    stored now, with its ETag; memberships have none. `alike` is what failed for the same reason as another one, which
+    counts for both.
     """
 
     row: PlanRow
@@ -65,6 +66,7 @@ class Settled:
     link: Link | None = None
     etag: str = ""
     retry: Retry | None = None
+    alike: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ def _count(work: Work, item: Settled) -> None:
     work.tally.count(f"{kind}.{tense(item.decision.action, failed=isinstance(item.outcome, Refused | Unsettled))}")
     if isinstance(item.outcome, Written) and item.link is not None and item.decision.missing:
         work.tally.count("failed references", len(item.decision.missing))
-    if item.retry is not None and item.retry.repeated:
+    if item.alike:
+        work.tally.count("failed alike")
+    elif item.retry is not None and item.retry.repeated:
         work.tally.count("failed again")
     if item.retry is not None and item.retry.at is None:
         work.tally.count(f"{kind}.given up")
