@@ -1,4 +1,4 @@
-"""What a person has rejected is left alone, untold and unoffered, until it is something else or a person takes it back."""
+"""What a person rejects is left alone, untold and unoffered, until it is something else or a person takes it back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from provisioning.schema import read_clause
 from tests.served import Served, serving
 from tests.stories import guarded_world
 from tests.test_cli import Person
-from tests.test_cycle_stories import ACTIVE, DISABLED, account, group_of, hire, state
+from tests.test_cycle_stories import ACTIVE, account, group_of, hire, state
 from tests.test_guard_stories import BY, active, approve, counts, existing, held_of
 from tests.test_notification_stories import telling
 from tests.world import World, small_world
@@ -130,7 +130,7 @@ def test_nobody_is_told_again_of_what_was_rejected(world):
     told.tick()
     for _ in look_again(world):
         told.tick()
-    assert (told.posted, rejected(world)) == (["RemovalsHeld"], {"users": 5})
+    assert (told.posted, rejected(world)) == (["RemovalsHeld", "QuarantineLeft"], {"users": 5})
 
 
 def test_members_stay_through_cycles_of_every_kind_and_are_told_once(team):
@@ -150,7 +150,8 @@ def test_groups_stay_active(tmp_path):
         reject(world)
         for progress in look_again(world):
             assert progress.held is None
-        assert {row["active"] for row in world.instance.find("sys_user_group")} == {"true"}
+        rows = [world.instance.find("sys_user_group", name=f"Group {n}")[0] for n in range(10)]
+        assert {row["active"] for row in rows} == {"true"}
         assert (rejected(world), resync(world, "group", groups[0])) == ({"groups": 5}, 1)
         world.cycle()
         (row,) = world.instance.find("sys_user_group", name="Group 0")
@@ -338,7 +339,7 @@ DISABLE = Decision("user:1", Disable("s1", {"active": "false"}, {"active": "true
         (Skip("NotEffectivelyEntitled", ""), False, True),
         (Skip("ProtectedRecord", ""), False, False),
         (Skip("NotPermitted", ""), False, False),
-        (Fail("Timeout", ""), False, False),
+        (Fail("Timeout", "", ""), False, False),
     ],
 )
 def test_a_rejection_ends_when_something_else_is_decided_and_not_when_nothing_could_be(action, same, moot):
@@ -411,7 +412,7 @@ def test_status_plan_and_run_say_what_was_rejected_and_how_to_take_it_back(emula
     number = held["guard"]["counts"]["users"]
     told = f"{number:,} users to be disabled or deleted"
     assert done.returncode == 0, done.stderr
-    assert f"Rejected: {told}" in done.stdout.replace("\n", " ") or told in done.stdout
+    assert f"Rejected: {told}" in done.stdout
     for word in ("status", "plan"):
         said = person.types(word).stdout
         assert told in said
