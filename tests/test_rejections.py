@@ -9,8 +9,9 @@ import pytest
 
 from provisioning.engine import control
 from provisioning.engine.on_demand import provision_on_demand
+from provisioning.engine.rejecting import offered_again
 from provisioning.engine.rejections import FEW, Rejection, Rejections
-from provisioning.model import Decision, Disable, Fail, Remove, Skip, Update
+from provisioning.model import Decision, Disable, Fail, Pending, Remove, Skip, Update
 from provisioning.rules.departures import Departures
 from provisioning.rules.restart import parse_scopes
 from provisioning.rules.review import REJECTED, Limits, is_moot, is_same, version_of
@@ -165,7 +166,7 @@ def test_accounts_keep_the_values_that_they_had_before_us(world):
     for progress in look_again(world):
         assert progress.held is None
     assert {account(world, f"user{n}")["title"] for n in range(5)} == {"By hand"}
-    assert rejected(world) == {"wipes": 5}
+    assert (rejected(world), len(told_of(world))) == ({"wipes": 5}, 5)
     world.directory.update_user(users[0], jobTitle="Director")  # that is no longer what was rejected
     world.cycle()
     assert (account(world, "user0")["title"], rejected(world)) == ("Director", {"wipes": 4})
@@ -388,6 +389,12 @@ def test_what_was_rejected_is_found_by_either_end_of_a_membership(rejections, ru
     assert of("user", "u") == {each.object: each for each in kept}
     assert set(of("group", "g")) == {"member:g:u", "member:g:v"}
     assert of("group", "u") == {}
+
+
+def test_entra_is_not_asked_for_members_that_it_does_not_know():
+    keys = ["user:u", "member:g:record.0123", "member:g:u"]
+    offered = offered_again([rejection(key, withdrawn=True, owned=True) for key in keys])
+    assert offered == [Pending(keys[2], "memberships", refresh=True, withdrawn=True, unproven=True, owned=True)]
 
 
 # --- The command line -----------------------------------------------------------------------------
