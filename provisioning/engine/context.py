@@ -24,6 +24,7 @@ from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Channel, Source, Store, Target
 from provisioning.engine.references import References
+from provisioning.engine.rejections import Rejections
 from provisioning.engine.rights import KnownRights, KnownVerdicts
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
@@ -119,6 +120,10 @@ class Context:
     @cached_property
     def held(self) -> Held:
         return Held(self.store, self.job.id)
+
+    @cached_property
+    def rejections(self) -> Rejections:
+        return Rejections(self.store, self.job.id)
 
     @cached_property
     def audit(self) -> Audit:
