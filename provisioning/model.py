@@ -445,8 +445,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     `reconciles` means that nothing else is known than that it is time to compare both sides, or that others changed the
     record. `withdrawn` is a membership that ended,
     `owned` one that goes although others made it. `escrow` is the failure for which the row is tried again. `hold` and
-    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970;
-    `link_etag` is that of the link decided on.
+    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970,
+    `spent` is how many seconds the reading and deciding took; `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -465,6 +465,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     clearance: Clearance | None = None
     escrow: Escrow | None = None
     decided_at: float = 0.0
+    spent: float = 0.0
     link_etag: str = ""
 
 

@@ -247,6 +247,46 @@ def test_on_demand_provisions_one_user_and_the_log_has_it(person):
     assert len(person.gets("logs", "--user", answer["object"].partition(":")[2])) == 1
 
 
+def test_of_a_group_on_demand_only_named_members_are_provisioned(person):
+    person.types("run")
+    group, *others = (row["name"] for row in person.served.records("sys_user_group") if row["name"])
+    one = accounts(person.served)[0]["user_name"]
+    alone = person.gets("explain", group, "--no-members")
+    assert {entry["sourceIdentity"]["identityType"] for entry in alone["entries"]} == {"Group"}
+    named = person.gets("explain", group, "--member", one)
+    assert len({entry["sourceIdentity"]["id"] for entry in named["entries"]}) == 3
+    for words in ((group, "--member", one, "--no-members"), (one, "--member", one)):
+        assert person.types("on-demand", *words).returncode == 1
+
+
+def test_a_failed_connection_is_shown_as_a_step(person):
+    done = person.types("on-demand", SIOBHAN, SERVICENOW_CLIENT_SECRET="wrong")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Connection  failure" in done.stdout or "Action      failure" in done.stdout
+    assert "Way out     operator: correct the credentials" in done.stdout
+
+
+def test_the_person_who_asks_is_in_the_log(person):
+    person.types("on-demand", SIOBHAN, USER="grace")
+    (entry,) = person.gets("logs", "--user", SIOBHAN)
+    assert entry["initiatedBy"] == {"id": "", "displayName": "command line (grace)", "initiatorType": "user"}
+
+
+def test_the_cycles_are_listed_newest_first(person):
+    assert person.types("cycles").stdout.startswith("no cycles yet")
+    for _ in range(3):
+        person.types("run")
+    found = person.gets("cycles")
+    assert [each["kind"] for each in found] == ["incremental", "incremental", "initial"]
+    assert found[-1]["countExported"] > 0
+    assert found[-1]["state"] == "Succeeded"
+    assert found == sorted(found, key=lambda each: each["timeBegan"], reverse=True)
+    assert person.gets("cycles", "--limit", "1") == found[:1]
+    head, _, *rows = (line.split() for line in person.types("cycles").stdout.splitlines() if line.strip())
+    assert head[:4] == ["began", "took", "kind", "state"]
+    assert [row[-1] for row in rows] == [each["activityIdentifier"] for each in found]
+
+
 def test_somebody_whom_entra_does_not_know_is_one_line_and_exit_code_1(person):
     done = person.types("explain", "nobody@contoso.com")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.rules.error_codes import ERROR_CODES
+from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
 
 STEPS = {
     "import": "Import",
@@ -31,9 +34,19 @@ VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
 
 
-async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
-    """One object, now: what was found, decided and, with `write`, done."""
-    found = await provision_on_demand(app.engine, key, write=write)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One user or group; of a group's members those that are named (None: all); whether to `write` what is decided."""
+
+    key: str
+    members: tuple[str, ...] | None
+    write: bool
+
+
+async def answer(app: App, shell: Shell, asked: Asked, *, as_json: bool) -> Exit:
+    """One object, now: what was found, decided and, if asked for, done."""
+    write, by = asked.write, Initiator("user", shell.who)
+    found = await provision_on_demand(app.engine, asked.key, write=write, members=asked.members, by=by)
     failed = any(entry["provisioningStatusInfo"]["status"] == "failure" for entry in found.entries)
     if as_json:
         shell.print_json({"object": found.object, "name": found.name, "held": found.held, "entries": found.entries})
@@ -77,6 +90,10 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
     for step in entry["provisioningSteps"]:
         kind, status = step["provisioningStepType"], step["status"]
         label = "Action" if step is entry["provisioningSteps"][-1] else STEPS.get(kind, kind)
+        if step["name"] in DETERMINED.values():
+            label = "Decision"
+        elif step["name"] == CONNECTION:
+            label = "Connection"
         description = step["description"]
         if kind == "export" and not write and action in PLANNED:
             description = f"{PLANNED[action]} the record; nothing was sent"
@@ -90,9 +107,16 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
                 branch.add(Text(part))
     _add_values(tree, entry)
     error = entry["provisioningStatusInfo"]["errorInformation"]
-    if error and error["recommendedAction"]:
+    if error and error["recommendedAction"] and not _mends_itself(error["errorCode"], entry):
         tree.add(Text(f"{'Way out':<11} {error['recommendedAction']}", style="yellow"))
     return tree
+
+
+def _mends_itself(code: str, entry: Entry) -> bool:
+    """Of what is as it should be nobody needs to be told a way out."""
+    known = ERROR_CODES.get(code)
+    skipped = entry["provisioningStatusInfo"]["status"] == "skipped"
+    return skipped and known is not None and known.owner == "nobody"
 
 
 def _add_values(tree: Tree, entry: Entry) -> None:

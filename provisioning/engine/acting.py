@@ -160,11 +160,12 @@ async def _resolve_awaited(
         complete = _complete(decision, fields, missing)
         if missing and link_now is None:
             skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
-            parked.append(Settled(row, replace(complete, action=skip)))
+            parked.append(Settled(row, replace(complete, action=skip), spent=row.pending.spent))
         elif isinstance(complete.action, Update) and not complete.action.fields and not complete.creates:
             text = "only a reference is open, and it cannot be written yet" if complete.missing else HOLDS_ALL
             skip = Skip("RedundantExport", text)
-            parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag))
+            waited = row.pending.spent
+            parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag, spent=waited))
         else:
             ready.append(Ready(row, complete, link_now, etag))
     await settle(work, parked)
@@ -181,6 +182,7 @@ def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[M
 
 
 async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> None:
+    began = work.context.now()
     intended = await _intend(work, await without_guarded(work, batch))
     if not intended:
         return
@@ -208,7 +210,8 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
         if holder is not None and holder.ours and isinstance(outcome, Refused):
             outcome = replace(outcome, transient=True)  # it passes when the other one has got another name
         same = ready.row.key in alike
-        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag, alike=same))
+        spent = ready.row.pending.spent + work.context.now() - began
+        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag, alike=same, spent=spent))
     await settle(work, items)
 
 

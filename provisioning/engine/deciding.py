@@ -63,6 +63,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
     if not rows:
         return []
     mapping = work.context.job.schema.mapping(kind)
+    began = work.context.now()
     seen = await observe(work.context, work.plan, [row.pending for row in rows], kind)
     decisions = await mind(work, [decide(each, mapping, work.context.job.policy) for each in seen])
     work.tally.count("imported", len(decisions))
@@ -75,6 +76,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
         each.source.attributes if each.source else row.pending.attributes for row, each in zip(rows, seen, strict=True)
     ]
     at = work.context.now()
+    spent = at - began
     pendings = [
         replace(
             row.pending,
@@ -82,12 +84,13 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
             attributes=values,
             decision=decision,
             decided_at=at,
+            spent=spent,
             link_etag=link.etag,
         )
         for row, decision, values, link in zip(rows, decisions, attributes, known, strict=True)
     ]
     settled = [
-        Settled(row, decision, None, link.link, link.etag)
+        Settled(row, decision, None, link.link, link.etag, spent=spent)
         for row, decision, link in zip(rows, decisions, known, strict=True)
         if not isinstance(decision.action, WRITES)
     ]
@@ -98,6 +101,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
 async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanRow]:
     if not rows:
         return []
+    began = work.context.now()
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
     mapped = work.context.job.schema.group.writes_members
     policy = work.context.job.policy
@@ -114,12 +118,20 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
     ]
     decisions = await mind(work, decisions)
     at = work.context.now()
+    spent = at - began
     pendings = [
-        replace(row.pending, lane=lane_of(row.pending, d), decision=d, decided_at=at, withdrawn=not each.wanted)
+        replace(
+            row.pending,
+            lane=lane_of(row.pending, d),
+            decision=d,
+            decided_at=at,
+            spent=spent,
+            withdrawn=not each.wanted,
+        )
         for row, d, each in zip(rows, decisions, seen, strict=True)
     ]
     settled = [
-        Settled(PlanRow(pending, row.partition, row.key, row.etag), decision)
+        Settled(PlanRow(pending, row.partition, row.key, row.etag), decision, spent=spent)
         for row, pending, decision in zip(rows, pendings, decisions, strict=True)
         if not isinstance(decision.action, WRITES)
     ]

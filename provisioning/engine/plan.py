@@ -58,6 +58,7 @@ def merge(old: Pending, new: Pending) -> Pending:
         clearance=new.clearance or old.clearance,
         decision=None,
         decided_at=0.0,
+        spent=0.0,
         link_etag="",
     )
 

@@ -24,7 +24,7 @@ from provisioning.engine.work import Work
 from provisioning.model import Clearance, Hold, Pending
 from provisioning.rules.audit import SYSTEM, Audited, Changes
 from provisioning.rules.review import HarmKind, Part, Verdict, clearance_of, review
-from provisioning.rules.summary import Occurrence
+from provisioning.rules.summary import Occurrence, in_milliseconds
 
 MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
     "users": ("user",),
@@ -202,7 +202,8 @@ async def _hold(work: Work, holding: Sequence[Removal], plan: str, *, had_held: 
 
 def _staged(work: Work, removal: Removal, at: float) -> Occurrence:
     change = change_id("held", work.origin.cycle, removal.decision.object)
-    return Occurrence(removal.decision, None, change, at, staged=True)
+    spent = in_milliseconds(removal.row.pending.spent)
+    return Occurrence(removal.decision, None, change, at, spent, staged=True)
 
 
 async def _list(work: Work, plan: str) -> None:

@@ -48,7 +48,7 @@ from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
 from provisioning.rules.review import REJECTED
 from provisioning.rules.scope import in_scope
-from provisioning.rules.summary import Occurrence, Origin
+from provisioning.rules.summary import Occurrence, Origin, in_milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 class Settled:
     """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
     stored now, with its ETag; memberships have none. `alike` is what failed for the same reason as another one, which
-    counts for both.
+    counts for both. `spent` is how many seconds it took to read, decide and write.
     """
 
     row: PlanRow
@@ -67,6 +67,7 @@ class Settled:
     etag: str = ""
     retry: Retry | None = None
     alike: bool = False
+    spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,4 +508,4 @@ def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
         elif isinstance(told.action, Fail):
             action = told.action
             told = replace(told, action=replace(action, way_out=f"{action.way_out or advice_for(action.code)}. {last}"))
-    return Occurrence(told, outcome, change, at)
+    return Occurrence(told, outcome, change, at, in_milliseconds(item.spent))
