@@ -249,7 +249,7 @@ def test_on_demand_provisions_one_user_and_the_log_has_it(person):
 
 def test_of_a_group_on_demand_only_named_members_are_provisioned(person):
     person.types("run")
-    group = next(row["name"] for row in person.served.records("sys_user_group") if row["name"])
+    group, *_ = (row["name"] for row in person.served.records("sys_user_group") if row["name"])
     one = accounts(person.served)[0]["user_name"]
     alone = person.gets("explain", group, "--no-members")
     assert {entry["sourceIdentity"]["identityType"] for entry in alone["entries"]} == {"Group"}

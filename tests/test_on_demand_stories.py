@@ -88,6 +88,17 @@ def test_a_named_user_who_is_no_member_any_more_loses_the_membership_and_nobody_
     assert account(world, "cid")["active"] == "false"
 
 
+def test_a_named_member_whom_entra_does_not_know_any_more_leaves_the_group(world):
+    ada, bob = (hire(world, name, assigned=False) for name in ("ada", "bob"))
+    group = group_of(world, "Engineers", ada, bob)
+    world.cycle()
+    world.directory.delete(bob)
+    world.directory.purge(bob)
+    on_demand(world, group, members=[bob])
+    assert world.members("Engineers") == names("ada")
+    assert account(world, "bob")["active"] == "false"
+
+
 def test_a_named_member_of_a_group_that_gives_no_access_gets_none_from_it(world):
     hire(world, "dan")
     ada = hire(world, "ada", assigned=False)

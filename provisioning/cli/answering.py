@@ -13,7 +13,7 @@ from rich.tree import Tree
 from provisioning.app import App
 from provisioning.cli import waiting as waits
 from provisioning.cli.holding import as_json as held_as_json
-from provisioning.cli.holding import sentences
+from provisioning.cli.holding import rejected_sentence, sentences
 from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
@@ -141,6 +141,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
     waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
+    rejected = await app.engine.context.rejections.count()
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -154,6 +155,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         if running
         else None,
         "held": held_as_json(state.held),
+        "rejected": rejected,
         "due": await app.engine.is_due(),
         "waiting": waiting,
         "status": state.status,
@@ -187,6 +189,8 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         shell.say(f"Waiting     {waits.in_short(waiting)}")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
+    if (left := rejected_sentence(rejected)) is not None:
+        shell.say(f"Rejected    {left}")
     if (ruling := state.ruling) is not None and not ruling.used:
         word, until = "approved" if ruling.approves else "rejected", _when(ruling.expires)
         shell.say(

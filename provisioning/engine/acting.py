@@ -20,6 +20,7 @@ from provisioning.engine.links import Known
 from provisioning.engine.new_references import create_references
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
+from provisioning.engine.refusing import with_reasons, without_guarded
 from provisioning.engine.settling import Settled, decide_again, in_place_of, settle, with_keys
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
@@ -182,7 +183,7 @@ def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[M
 
 async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> None:
     began = work.context.now()
-    intended = await _intend(work, batch)
+    intended = await _intend(work, await without_guarded(work, batch))
     if not intended:
         return
     tables = {
@@ -197,7 +198,8 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
         outcomes = await work.context.target.write([write for group in writes.values() for write in group])
         return {key: _together([outcomes[write.key] for write in group]) for key, group in writes.items()}
 
-    outcomes = await untangle(work, intended, await write_all(intended), write_all)
+    untangled = await untangle(work, intended, await write_all(intended), write_all)
+    outcomes, alike = await with_reasons(work, intended, untangled)
     items = []
     for ready in intended:
         outcome = _effect(ready.decision, outcomes[ready.row.key])
@@ -207,8 +209,9 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
             continue
         if holder is not None and holder.ours and isinstance(outcome, Refused):
             outcome = replace(outcome, transient=True)  # it passes when the other one has got another name
+        same = ready.row.key in alike
         spent = ready.row.pending.spent + work.context.now() - began
-        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag, spent=spent))
+        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag, alike=same, spent=spent))
     await settle(work, items)
 
 

@@ -24,7 +24,8 @@ from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Channel, Source, Store, Target
 from provisioning.engine.references import References
-from provisioning.engine.rights import KnownRights
+from provisioning.engine.rejections import Rejections
+from provisioning.engine.rights import KnownRights, KnownVerdicts
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
@@ -121,6 +122,10 @@ class Context:
         return Held(self.store, self.job.id)
 
     @cached_property
+    def rejections(self) -> Rejections:
+        return Rejections(self.store, self.job.id)
+
+    @cached_property
     def audit(self) -> Audit:
         return Audit(self.store, self.job.id)
 
@@ -143,6 +148,10 @@ class Context:
     @cached_property
     def rights(self) -> KnownRights:
         return KnownRights(self.target, self.links, self.now)
+
+    @cached_property
+    def verdicts(self) -> KnownVerdicts:
+        return KnownVerdicts()
 
     @cached_property
     def instance(self) -> KnownInstance:

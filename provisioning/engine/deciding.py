@@ -12,6 +12,7 @@ from provisioning.engine.observe import observe
 from provisioning.engine.ownership import stage_strangers
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.progress import Decide
+from provisioning.engine.rejecting import mind
 from provisioning.engine.settling import Settled, settle
 from provisioning.engine.tally import kind_of, tense
 from provisioning.engine.work import Work
@@ -64,7 +65,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
     mapping = work.context.job.schema.mapping(kind)
     began = work.context.now()
     seen = await observe(work.context, work.plan, [row.pending for row in rows], kind)
-    decisions = [decide(each, mapping, work.context.job.policy) for each in seen]
+    decisions = await mind(work, [decide(each, mapping, work.context.job.policy) for each in seen])
     work.tally.count("imported", len(decisions))
     work.tally.count("entitled", sum(confers(decision.scope) for decision in decisions))
     work.tally.count("in scope", sum(in_scope(decision.scope) for decision in decisions))
@@ -115,6 +116,7 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
         replace(decision, group_limit=limits.of(decision.action, each.group_names))
         for each, decision in zip(seen, decisions, strict=True)
     ]
+    decisions = await mind(work, decisions)
     at = work.context.now()
     spent = at - began
     pendings = [

@@ -374,8 +374,8 @@ class Engine:
         return await self._rule(plan, "Approve held removals", by=by)
 
     async def reject(self, plan: str, *, by: str) -> Ruling:
-        """Drops what this plan lists as held in the next cycle: the objects stay as they are until something about them
-        changes again.
+        """Drops what this plan lists as held in the next cycle, which remembers it: the objects stay as they are as
+        long as it is the same that would be done to them, or until they are resynced.
         """
         return await self._rule(plan, "Reject held removals", by=by)
 

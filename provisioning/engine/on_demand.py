@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from provisioning.engine.acting import act_range
+from provisioning.engine.context import Context
 from provisioning.engine.deciding import decide_range, stage_members
 from provisioning.engine.engine import Engine
 from provisioning.engine.group_part import PartOfGroup, group_id
@@ -170,10 +171,8 @@ async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
     kinds: tuple[ObjectType, ...] = ("user", "group")
     for kind in kinds:
         found = await context.source.find(kind, key)
-        if found is None:
-            known = (await context.links.load([(kind, key)]))[kind, key] if _is_id(key) else None
-            if known is None or not known.etag:
-                continue  # neither in Entra nor remembered from an earlier cycle
+        if found is None and not await is_remembered(context, kind, key):
+            continue  # neither in Entra nor remembered from an earlier cycle
         object_key = user_key(found.id if found else key) if kind == "user" else group_key(found.id if found else key)
         pending = Pending(object_key, home_lane(object_key), refresh=True, unproven=True, expand=kind == "group")
         if found is not None and not context.job.policy.everyone:
@@ -186,6 +185,11 @@ async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
         f"no user or group in Microsoft Entra ID answers to {key!r}",
         "give an object id, a user principal name, or the exact display name of a group",
     )
+
+
+async def is_remembered(context: Context, kind: ObjectType, key: str) -> bool:
+    """Whether it is the id of an object of which an earlier cycle has left something."""
+    return _is_id(key) and bool((await context.links.load([(kind, key)]))[kind, key].etag)
 
 
 def _is_id(key: str) -> bool:

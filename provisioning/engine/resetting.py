@@ -17,6 +17,7 @@ from provisioning.engine.links import KEY, LINK, TARGET
 from provisioning.engine.nesting import NESTED
 from provisioning.engine.plan import CYCLE_PLAN, TABLE
 from provisioning.engine.progress import Reset, StepResult
+from provisioning.engine.rejections import TABLE as REJECTED
 from provisioning.engine.transactions import commit_each
 from provisioning.engine.work import Work
 from provisioning.rows import Delete
@@ -39,7 +40,8 @@ async def reset(work: Work, step: Reset) -> StepResult:
 
 
 async def forget_objects(context: Context) -> AsyncIterator[None]:
-    """Links, memberships, indexes, plan, and what waits or is due. Stops after each page for whoever counts time.
+    """Links, memberships, indexes, plan, and what waits, is due or was rejected. Stops after each page for whoever
+    counts time.
 
     Memberships go before the links of their groups, which are the way to them.
     """
@@ -71,7 +73,7 @@ def _partitions(job: str) -> list[tuple[str, str]]:
     spread += [(WAITING, f"{job}|{nibble}") for nibble in NIBBLES]
     spread += [(TABLE, f"{job}|{CYCLE_PLAN}|{nibble}") for nibble in NIBBLES]
     indexes = [(table, f"{job}|{kind}") for table in (KEY, TARGET) for kind in ("user", "group")]
-    return [*spread, *indexes, (NESTED, f"{job}|above"), (DUE, job), (HELD, job)]
+    return [*spread, *indexes, (NESTED, f"{job}|above"), (DUE, job), (HELD, job), (REJECTED, job)]
 
 
 async def forget_job(context: Context) -> None:

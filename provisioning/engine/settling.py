@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from provisioning.engine.edges import display_value
-from provisioning.engine.keys import digest, ends
+from provisioning.engine.keys import change_id, ends
 from provisioning.engine.leavers import stage_memberships_again, stage_their_memberships
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.tally import kind_of, tense
@@ -56,7 +56,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
-    stored now, with its ETag; memberships have none. `spent` is how many seconds it took to read, decide and write.
+    stored now, with its ETag; memberships have none. `alike` is what failed for the same reason as another one, which
+    counts for both. `spent` is how many seconds it took to read, decide and write.
     """
 
     row: PlanRow
@@ -65,6 +66,7 @@ class Settled:
     link: Link | None = None
     etag: str = ""
     retry: Retry | None = None
+    alike: bool = False
     spent: float = 0.0
 
 
@@ -90,7 +92,8 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
         logger.info("protected records were left as they are", extra={"job": work.context.job.id, "records": len(once)})
     people = [item for item in items if item.link is not None]
     settled = [item for item in items if item.link is None]
-    await _settle_edges(work, settled)
+    # What was rejected leaves a membership known as it was; who was put in by others does not become ours by that.
+    await _settle_edges(work, [item for item in settled if not _is_rejected(item.decision)])
     if work.context.job.policy.departures.memberships == "remove":
         await stage_their_memberships(work, [item.link for item in people if item.link and _is_leaver(item)])
     linked, arrived = await _settle_links(work, people)
@@ -117,7 +120,9 @@ def _count(work: Work, item: Settled) -> None:
     work.tally.count(f"{kind}.{tense(item.decision.action, failed=isinstance(item.outcome, Refused | Unsettled))}")
     if isinstance(item.outcome, Written) and item.link is not None and item.decision.missing:
         work.tally.count("failed references", len(item.decision.missing))
-    if item.retry is not None and item.retry.repeated:
+    if item.alike:
+        work.tally.count("failed alike")
+    elif item.retry is not None and item.retry.repeated:
         work.tally.count("failed again")
     if item.retry is not None and item.retry.at is None:
         work.tally.count(f"{kind}.given up")
@@ -473,11 +478,9 @@ def _is_worth_an_entry(item: Settled) -> bool:
     action = item.decision.action
     if not isinstance(action, Skip):
         return True
-    if _is_protected(item.decision):
+    if _is_protected(item.decision) or _is_rejected(item.decision):
         return False  # it has one already
     if untold(item.decision, item.link):
-        return True
-    if action.reason == REJECTED:
         return True
     adopted = item.decision.match is not None and item.decision.match.how == "attribute" and item.link is not None
     remembered = bool(item.etag or item.decision.grants)
@@ -488,10 +491,13 @@ def _is_protected(decision: Decision) -> bool:
     return isinstance(decision.action, Skip) and decision.action.reason == PROTECTED
 
 
+def _is_rejected(decision: Decision) -> bool:
+    return isinstance(decision.action, Skip) and decision.action.reason == REJECTED
+
+
 def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
     """The change id is the same when a step is repeated, so that its entry is not written twice under two ids."""
-    name = digest(origin.cycle, item.decision.object, item.row.etag)
-    change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
+    change = change_id(origin.cycle, item.decision.object, item.row.etag)
     told = replace(item.decision, warnings=item.decision.warnings + warnings_of(item.decision, item.outcome))
     outcome = item.outcome
     if item.retry is not None and item.retry.at is None:

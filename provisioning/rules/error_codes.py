@@ -165,6 +165,13 @@ _CODES = (
         "ServiceNow administrator",
     ),
     ErrorCode(
+        "SecurityAdminGroup",
+        "the group carries the role security_admin, and only who holds that role elevated may change its members",
+        "change the members in ServiceNow with elevated rights, take the role off the group, or exclude the group from "
+        "the scope",
+        "ServiceNow administrator",
+    ),
+    ErrorCode(
         "MethodNotAllowed",
         "the table takes no web service writes",
         "allow web services to write to the table",

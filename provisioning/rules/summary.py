@@ -384,7 +384,10 @@ def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, 
             text = f"nobody knows yet whether {title} '{source_id}' was {verb} in ServiceNow"
         case None:
             text = f"{title} '{source_id}' is to be {verb} in ServiceNow; nothing was sent"
-    return _step(name, "export", status, text, {"ReportableIdentifier": _target_id(occurrence)})
+    details = {"ReportableIdentifier": _target_id(occurrence)}
+    if isinstance(occurrence.outcome, Refused):
+        details["ErrorCode"] = occurrence.outcome.code
+    return _step(name, "export", status, text, details)
 
 
 def _step(
