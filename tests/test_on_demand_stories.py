@@ -92,8 +92,8 @@ def test_a_named_member_whom_entra_does_not_know_any_more_leaves_the_group(world
     ada, bob = (hire(world, name, assigned=False) for name in ("ada", "bob"))
     group = group_of(world, "Engineers", ada, bob)
     world.cycle()
-    world.directory.delete(bob)
-    world.directory.purge(bob)
+    world.directory.delete_user(bob)
+    world.directory.purge_user(bob)
     on_demand(world, group, members=[bob])
     assert world.members("Engineers") == names("ada")
     assert account(world, "bob")["active"] == "false"
