@@ -126,6 +126,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
     waiting = _waiting(await app.engine.context.waiting.everything(MOST_WAITING))
+    elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -141,6 +142,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "held": held_as_json(state.held),
         "due": await app.engine.is_due(),
         "waiting": waiting,
+        "managedByAnotherJob": elsewhere,
         "status": state.status,
         "quarantine": to_builtins(state.in_quarantine) if state.in_quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
@@ -175,6 +177,9 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
             f"Waiting     {waiting['objects']:,} references: {len(people):,} users or groups that are not provisioned "
             f"are missed{'; ' + told if records else ''}"
         )
+    if any(elsewhere.values()):
+        told = ", ".join(f"{number:,} {kind}s" for kind, number in elsewhere.items())
+        shell.say(f"Other jobs  {told} in scope wait until another job of the instance lets go of their records")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
     if (ruling := state.ruling) is not None and not ruling.used:
