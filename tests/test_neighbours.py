@@ -23,7 +23,7 @@ from tests.emulators.graph.gallery import gallery_application
 from tests.faulty_store import Crash, FaultyStore
 from tests.interleaving_store import InterleavingStore
 from tests.test_cycle_stories import ACTIVE, DISABLED, DOMAIN, account, group_of, hire, state
-from tests.test_escrow_stories import HOUR, link_of
+from tests.test_escrow_stories import HOUR, allow, link_of, refuse
 from tests.test_mapping_stories import map_user
 from tests.test_owned_groups import own
 from tests.test_quarantine_stories import job
@@ -144,7 +144,7 @@ def test_a_job_that_looks_for_another_key_makes_an_account_of_its_own(tmp_path):
     """An application for second, privileged accounts of the same people."""
     with small_world(tmp_path) as first:
         second = beside(first)
-        map_user(second, "user_name", 'Join("-", "adm", [userPrincipalName])')
+        map_user(second, "user_name", 'Join("-", "adm", [userPrincipalName])', matching_priority=1)
         ada = hire(first, "ada")
         assign(second, ada)
         for each in (first, second):
@@ -252,17 +252,12 @@ def test_a_record_that_is_left_as_it_is_out_of_scope_is_let_go_as_well(jobs):
 
 
 def test_who_cannot_be_disabled_is_not_let_go(jobs):
-    jobs.instance = jobs.first.instance
-    rule = {
-        **{"name": "No", "collection": "sys_user", "active": "true", "abort_action": "true", "action_update": "true"},
-        "filter_condition": f"user_name=ada@{DOMAIN}",
-    }
-    rule_id = jobs.instance.insert("sys_script", rule)["sys_id"]
+    rule = refuse(jobs.first, "update", f"user_name=ada@{DOMAIN}")
     unassign(jobs, "job")
     turn(jobs.first)
     turn(jobs.second)
     assert waiting(jobs.second) == {"user": 1, "group": 0}
-    jobs.instance.update("sys_script", rule_id, {"active": "false"})
+    allow(jobs.first, rule)
     turn(jobs.first)
     turn(jobs.second)
     assert state(jobs.first, "ada") == ACTIVE

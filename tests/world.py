@@ -44,8 +44,8 @@ GENEROUS = Limits(absolute=10_000, share=1.0, floor=10_000)
 
 @dataclass
 class World:
-    """`everyone` is the scope "all". Stores that tests put around the SQLite store go into `store`. `application` is the
-    enterprise application of `job_id`, the tenant's first one where it is not given.
+    """`everyone` is the scope "all". Stores that tests put around the SQLite store go into `store`. `application` is
+    the enterprise application of `job_id`, the tenant's first one where it is not given.
     """
 
     runner: asyncio.Runner
