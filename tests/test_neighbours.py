@@ -19,10 +19,12 @@ from provisioning.errors import ObjectError
 from provisioning.model import Link, Neighbour
 from provisioning.rules.departures import Departures
 from provisioning.rules.neighbours import MANAGED, UNDER_WAY, Holder, holds
+from provisioning.rules.restart import parse_scopes
 from tests.emulators.graph.gallery import gallery_application
 from tests.faulty_store import Crash, FaultyStore
 from tests.interleaving_store import InterleavingStore
 from tests.test_cycle_stories import ACTIVE, DISABLED, DOMAIN, account, group_of, hire, state
+from tests.test_discovery_stories import of
 from tests.test_escrow_stories import HOUR, allow, link_of, refuse
 from tests.test_mapping_stories import map_user
 from tests.test_owned_groups import own
@@ -208,6 +210,28 @@ def test_somebody_disabled_by_the_first_job_is_active_again_after_the_next_cycle
     assert state(jobs.first, "ada") == ACTIVE
 
 
+def test_who_is_let_go_a_moment_after_being_linked_is_taken_over_at_once(jobs):
+    late = hire(jobs.first, "late", assigned=False)
+    row = assign(jobs.first, late)
+    assign(jobs.second, late)
+    for each in (jobs.first, jobs.second):
+        turn_soon(each)
+    jobs.first.directory.unassign(row)
+    for each in (jobs.first, jobs.second):
+        turn_soon(each)
+    assert state(jobs.first, "late") == ACTIVE
+    assert link_of(jobs.second, late).linked
+
+
+def test_discovery_names_the_job_that_has_taken_the_record_over(jobs):
+    unassign(jobs, "job")
+    turn(jobs.first)
+    turn(jobs.second)
+    assert link_of(jobs.first, jobs.ada).linked, "nothing has brought her up in the first job since"
+    ada = of(jobs.first, "ada")
+    assert (ada.state, ada.job) == ("managed", "second")
+
+
 def test_who_returns_to_the_first_job_waits_there_now(jobs):
     unassign(jobs, "job")
     turn(jobs.first)
@@ -314,7 +338,7 @@ def test_what_is_unlinked_is_the_job_s_whose_cycle_comes_first(jobs):
 
 
 def test_a_restart_that_forgets_all_links_takes_nothing_from_the_other_job(jobs):
-    jobs.second.run(control.restart(jobs.second.engine(), ("Watermark", "Escrows", "QuarantineState"), by="a person"))
+    jobs.second.run(control.restart(jobs.second.engine(), parse_scopes("Full"), by="a person"))
     turn(jobs.second)
     assert waiting(jobs.second) == {"user": 1, "group": 0}
     assert is_settled(jobs.first, jobs.second)
