@@ -8,6 +8,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from provisioning.engine import control, linking
 from provisioning.engine.driver import run_cycle
@@ -521,6 +522,35 @@ def test_two_jobs_that_begin_at_the_same_moment_make_one_account_and_share_the_p
         assert is_settled(first, second)
 
 
+def test_a_record_that_is_taken_over_between_decision_and_write_is_not_written(jobs):
+    """Somebody returns to the first job, and the second one is faster."""
+    unassign(jobs, "job")
+    turn(jobs.first)
+    assign(jobs.first, jobs.ada)
+    known = link_of(jobs.first, jobs.ada)
+    assert known.released
+
+    async def story():
+        engine, other = jobs.first.engine(), jobs.second.engine().context
+        progress, taken = await engine.begin_cycle(), False
+        while not progress.at_rest:
+            if progress.phase.startswith("act") and not taken:
+                taken = True
+                before = (await other.links.load([("user", jobs.ada)]))["user", jobs.ada]
+                assert await other.links.claim([replace(before.link, sys_id=known.sys_id)]) == [None]
+                await other.links.save([(replace(before.link, sys_id=known.sys_id, foreign=None), before.etag)])
+                jobs.first.forget_counts()
+            for number in range(len(progress.steps)):
+                await engine.run_step(progress, number)
+            progress = await engine.advance(progress.turn)
+        assert taken
+
+    jobs.first.run(story())
+    assert jobs.first.writes() == {}
+    assert not link_of(jobs.first, jobs.ada).linked
+    assert waiting(jobs.first) == {"user": 1, "group": 0}
+
+
 def test_an_instance_that_is_reached_by_another_address_is_the_same_one(tmp_path):
     with small_world(tmp_path) as first:
         second = beside(first, address="https://support.contoso.example")
@@ -545,6 +575,22 @@ def test_an_instance_that_is_reached_by_another_address_is_the_same_one(tmp_path
 )
 def test_a_link_holds_for_ever_and_a_claim_without_one_for_a_while(link, age, held):
     assert holds(Holder("job", "u", link, at=0.0), "s", age) == held
+
+
+def test_two_jobs_that_have_linked_one_record_already_are_told_apart_by_a_comparison(jobs):
+    """Links that were made before there were claims."""
+    first = link_of(jobs.first, jobs.ada)
+    links = jobs.second.engine().context.links
+    known = jobs.second.run(links.load([("user", jobs.ada)]))["user", jobs.ada]
+    jobs.second.run(links.save([(replace(first, grants=known.link.grants), known.etag)]))
+    jobs.second.store._connection.execute("DELETE FROM rows WHERE table_name = ?", (RECORD,))
+    for each in (jobs.first, jobs.second):
+        each.run(control.reconcile(each.engine(), by="a person"))
+        turn(each)
+    assert link_of(jobs.first, jobs.ada).linked
+    assert not link_of(jobs.second, jobs.ada).linked
+    assert waiting(jobs.second) == {"user": 1, "group": 0}
+    assert is_settled(jobs.first)
 
 
 def test_nobody_gives_back_what_another_job_has_claimed(jobs):

@@ -328,9 +328,11 @@ async def _search(context: Context, drafts: Sequence[Draft], table: str, fields:
 
 
 def _uncertain(draft: Draft) -> set[str]:
-    """Records that are remembered and that another job may have by now."""
+    """Records that are remembered and that another job may have by now. A record that is linked is asked about when it
+    is compared with both sides: links are older than claims, or a claim may be lost.
+    """
     link = draft.known.link
-    own = link.sys_id if link.sys_id is not None and (not link.linked or link.released) else None
+    own = link.sys_id if not link.linked or link.released or draft.pending.reconciles else None
     return {each for each in (own, link.foreign.sys_id if link.foreign is not None else None) if each}
 
 

@@ -256,8 +256,12 @@ def _returns(before: Link | None, after: Link) -> bool:
 
 
 def _retakes(item: Settled, after: Link) -> bool:
-    """Whether an object is back in scope whose record another job could have taken over."""
-    return after.linked and not after.released and item.link is not None and item.link.released
+    """Whether an object is back in scope whose record another job could have taken over, or is compared with both
+    sides, which mends a claim that is missing.
+    """
+    before = item.link
+    was_free = before is not None and (before.released or item.row.pending.reconciles)
+    return was_free and after.linked and not after.released
 
 
 def _becomes_known(before: Link | None, after: Link) -> bool:
