@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.adapters.sqlite import SqliteStore
+from provisioning.engine.neighbours import Waiters
 from tests.served import ROOT, Served, serving, without_settings
 
 USERS, GROUPS = 50, 4
@@ -341,6 +344,20 @@ def test_status_tells_the_last_cycle_and_what_is_managed(person):
     assert status["lastCycle"]["kind"] == "initial"
     assert status["managed"]["user"] == len(accounts(person.served))
     assert not status["due"]
+
+
+def test_status_tells_how_many_objects_wait_for_another_job(person):
+    status = person.gets("status")
+    assert status["managedByAnotherJob"] == {"user": 0, "group": 0}
+    assert "Other jobs" not in person.types("status").stdout
+
+    async def wait():
+        async with SqliteStore(person.folder / "state.db") as store:
+            await Waiters(store, status["job"]).add({"user:ada": "1", "user:bob": "2", "group:sales": "3"})
+
+    asyncio.run(wait())
+    assert person.gets("status")["managedByAnotherJob"] == {"user": 2, "group": 1}
+    assert "Other jobs  2 users, 1 groups" in person.types("status").stdout
 
 
 def test_status_tells_who_and_what_is_waited_for(person):

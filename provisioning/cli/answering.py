@@ -142,6 +142,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     cycles = await rows.cycles(limit=1)
     waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
     rejected = await app.engine.context.rejections.count()
+    elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -158,6 +159,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "rejected": rejected,
         "due": await app.engine.is_due(),
         "waiting": waiting,
+        "managedByAnotherJob": elsewhere,
         "status": state.status,
         "quarantine": to_builtins(state.in_quarantine) if state.in_quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
@@ -187,6 +189,9 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         shell.say(f"Quarantine  {state.in_quarantine.reason}, tried again by itself at {following}")
     if waiting["objects"]:
         shell.say(f"Waiting     {waits.in_short(waiting)}")
+    if any(elsewhere.values()):
+        told = ", ".join(f"{number:,} {kind}s" for kind, number in elsewhere.items())
+        shell.say(f"Other jobs  {told} in scope wait until another job of the instance lets go of their records")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
     if (left := rejected_sentence(rejected)) is not None:

@@ -94,11 +94,12 @@ async def _awaiting_adopted(work: Work, rows: Sequence[PlanRow]) -> set[str]:
         if row.pending.decision is not None and row.pending.object.startswith("member:") and row.pending.decision.awaits
     }
     links = await work.context.links.load({end for ends in ends_of.values() for end in ends}) if ends_of else {}
-    return {
-        key
-        for key, ends in ends_of.items()
-        if all(links[end].link.linked and links[end].link.origin == "adopted" for end in ends)
-    }
+    return {key for key, ends in ends_of.items() if all(_was_there(links[end].link) for end in ends)}
+
+
+def _was_there(link: Link) -> bool:
+    """Whether the record is one that we have found."""
+    return link.reference is not None and (not link.linked or link.origin == "adopted")
 
 
 def _awaited(column: str, source_id: str) -> tuple[ObjectType, str]:
@@ -130,7 +131,7 @@ async def _resolve_awaited(
         for column, source_id in row.pending.decision.awaits.items()
     }
     links = await work.context.links.load(awaited)
-    pending = {obj for obj, found in links.items() if not found.link.linked}
+    pending = {obj for obj, found in links.items() if found.link.reference is None}
     keys = {obj: group_key(obj[1]) if obj[0] == "group" else user_key(obj[1]) for obj in pending}
     planned = await work.plan.planned(list(keys.values())) if pending and patient else set()
     ready: list[Ready] = []
@@ -144,9 +145,9 @@ async def _resolve_awaited(
         deferred = False
         for column, source_id in decision.awaits.items():
             obj = _awaited(column, source_id)
-            link = links[obj].link
-            if link.linked and link.sys_id:
-                fields[column] = link.sys_id
+            record = links[obj].link.reference
+            if record is not None:
+                fields[column] = record
             elif keys[obj] in planned:
                 deferred = True
             else:
@@ -254,13 +255,15 @@ def _effect(decision: Decision, outcome: WriteOutcome) -> WriteOutcome:
 async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
     """Stores what is about to be done, on the condition that nobody touched the link since the decision.
 
-    A create reserves its key and its sys_id first. What conflicts goes back to be observed and decided again.
+    A create reserves its key and its sys_id first, and so does what another job may have taken over. What conflicts
+    goes back to be observed and decided again.
     """
     people = [ready for ready in batch if ready.link is not None]
     intents = [_intent(ready) for ready in people]
-    new = [(ready, intent) for ready, intent in zip(people, intents, strict=True) if intent.intended]
+    pairs = list(zip(people, intents, strict=True))
+    new = [(ready, intent) for ready, intent in pairs if intent.intended or intent.released]
     holders = dict(zip((r.row.key for r, _ in new), await work.context.links.claim([i for _, i in new]), strict=True))
-    clear = [(ready, intent) for ready, intent in zip(people, intents, strict=True) if not holders.get(ready.row.key)]
+    clear = [(ready, intent) for ready, intent in pairs if not holders.get(ready.row.key)]
     results = await work.context.links.save([(intent, ready.etag) for ready, intent in clear])
     intended = [ready for ready in batch if ready.link is None]
     again = [ready.row for ready in people if holders.get(ready.row.key)]

@@ -20,6 +20,7 @@ from provisioning.engine.jobs import JobRows
 from provisioning.engine.journal import Journal
 from provisioning.engine.keys import digest
 from provisioning.engine.links import Links
+from provisioning.engine.neighbours import Records, Waiters
 from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Channel, Source, Store, Target
@@ -103,7 +104,15 @@ class Context:
 
     @cached_property
     def links(self) -> Links:
-        return Links(self.store, self.job.id)
+        return Links(self.store, self.job.id, self.records)
+
+    @cached_property
+    def records(self) -> Records:
+        return Records(self.store, self.rows, self.now)
+
+    @cached_property
+    def waiters(self) -> Waiters:
+        return Waiters(self.store, self.job.id)
 
     @cached_property
     def edges(self) -> Edges:

@@ -153,6 +153,12 @@ _CODES = (
         "operator",
     ),
     ErrorCode(
+        "ManagedByAnotherJob",
+        "another job on the same state and instance has linked the record first, and one record has one job",
+        "take the object out of that job's scope, unlink it there or delete that job: this one then takes it over",
+        "operator",
+    ),
+    ErrorCode(
         "NotPermitted",
         "a business rule of the instance, or the action settings of the mapping, forbid the write",
         "change the business rule that the message names",

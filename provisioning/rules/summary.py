@@ -207,6 +207,8 @@ def _target_id(occurrence: Occurrence) -> str:
             return action.sys_id
         case Occurrence(decision=Decision(match=found)) if found is not None and found.sys_ids:
             return found.sys_ids[0]
+        case Occurrence(decision=Decision(neighbour=other)) if other is not None:
+            return other.sys_id
         case _:
             return ""
 
