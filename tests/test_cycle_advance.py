@@ -28,9 +28,10 @@ from provisioning.engine.progress import (
     StepResult,
     Sweep,
 )
+from provisioning.model import REMOVING
 
 PACE = Pace(slots=2, parallel=3, chunk=4, group_chunk=2, interval=100.0, tries=4)
-LANES = ("removals", "users", "groups", "memberships")
+LANES = ("leavers", "removals", "users", "groups", "memberships")
 WATERMARKS = {"user": "u0", "group": "g0"}
 BUSY = Failure("InternalServerError", "busy")
 
@@ -130,24 +131,44 @@ def test_a_dry_run_ends_after_the_review():
     assert progress.steps == (Finish(),)
 
 
-def test_groups_are_decided_before_people_and_memberships_last():
+def test_groups_are_decided_before_people_leavers_before_all_others_and_memberships_last():
     lanes: list[str] = []
     progress = fresh()
-    results = staging(users={"00": 1}, groups={"00": 1}, removals={"00": 1}, memberships={"00": 1})
+    results = staging(**{lane: {"00": 1} for lane in LANES})
     while not progress.finished:
         lanes += [step.lane for step in progress.steps if isinstance(step, Decide)]
         progress = advance(progress, [results(step) for step in progress.steps], 0.0, PACE)
-    assert lanes == ["groups", "removals", "users", "memberships"]
+    assert lanes == ["groups", "leavers", "removals", "users", "memberships"]
 
 
-def test_lanes_are_acted_on_in_order_removals_first():
+def test_lanes_are_acted_on_in_order_leavers_first_and_then_all_other_removals():
     lanes: list[str] = []
     progress = fresh()
-    results = staging(users={"00": 1}, groups={"00": 1}, removals={"00": 1}, memberships={"00": 1})
+    results = staging(**{lane: {"00": 1} for lane in LANES})
     while not progress.finished:
         lanes += [step.lane for step in progress.steps if isinstance(step, Act)]
         progress = advance(progress, [results(step) for step in progress.steps], 0.0, PACE)
-    assert lanes == ["removals", "users", "groups", "memberships"]
+    assert lanes == list(LANES)
+
+
+@pytest.mark.parametrize("doing", [Decide, Act])
+def test_nothing_is_done_beside_the_last_of_the_leavers(doing):
+    """However many slots are free: a removal of another kind would be written before a leaver is disabled."""
+    progress = until(fresh(), "decide leavers", staging(leavers=dict.fromkeys(BINS[:9], 4), removals={"a0": 4}))
+    rounds: list[set[str]] = []
+    while not progress.finished:
+        rounds.append({step.lane for step in progress.steps if isinstance(step, doing)})
+        progress = advance(progress, [staging()(step) for step in progress.steps], 0.0, PACE)
+    assert [lanes for lanes in rounds if lanes] == [{"leavers"}] * 5 + [{"removals"}]
+
+
+def test_one_review_is_enough_for_leavers_and_all_other_removals():
+    progress = until(fresh(), "review", staging(leavers={"00": 1}, removals={"00": 1}))
+    seen: list[type] = []
+    while not progress.finished:
+        seen += kinds(progress)
+        progress = advance(progress, [staging()(step) for step in progress.steps], 0.0, PACE)
+    assert seen == [Review, Act, Act, Finish]
 
 
 def test_a_step_goes_on_where_its_time_box_ended():
@@ -358,16 +379,17 @@ def test_an_initial_cycle_goes_on_incrementally_when_it_collects_again():
     assert "users" in phases
 
 
-def test_removals_found_on_the_way_are_reviewed_and_carried_out_before_the_users_that_are_left():
+@pytest.mark.parametrize("lane", ["leavers", "removals"])
+def test_removals_found_on_the_way_are_reviewed_and_carried_out_before_the_users_that_are_left(lane):
     progress = until(fresh(), "act users", staging(users=dict.fromkeys(BINS[:8], 4)))
     progress = advance(progress, [StepResult(), StepResult()], 100.0, PACE)
     seen = []
-    results = staging(removals={"77": 1})
+    results = staging(**{lane: {"77": 1}})
     while not progress.finished:
         seen += [(type(step), getattr(step, "lane", "")) for step in progress.steps]
         progress = advance(progress, [results(step) for step in progress.steps], 100.0, PACE)
-    assert seen.index((Decide, "removals")) < seen.index((Review, "")) < seen.index((Act, "removals"))
-    assert seen.index((Act, "removals")) < seen.index((Act, "users"))
+    assert seen.index((Decide, lane)) < seen.index((Review, "")) < seen.index((Act, lane))
+    assert seen.index((Act, lane)) < seen.index((Act, "users"))
 
 
 def test_removals_staged_while_acting_are_decided_and_counted_before_they_are_carried_out():
@@ -437,8 +459,7 @@ class Paper:
             case Decide() | Act():
                 result = self._work(step)
             case Review():
-                for row in self.rows.values():
-                    row.reviewed = row.reviewed or (row.lane == "removals" and row.decided)
+                result = StepResult(decided=self._review())
             case Finish():
                 left = [row for row in self.rows.values() if not (self.dry_run and row.decided)]
                 assert not left, "the cycle finishes and leaves rows behind"
@@ -465,8 +486,8 @@ class Paper:
                 more = msgspec.structs.replace(step, after=max((k for k, _ in mine if k < key), default=step.after))
                 return StepResult(follow_up=more, **counts, **done)
             if self.luck(9):
-                removing = isinstance(step, Act) and step.lane == "removals"  # which brings no new removals
-                add(counts["staged"], self.stage(LANES[1:] if removing else LANES))
+                removing = isinstance(step, Act) and step.lane in REMOVING  # which brings no new removals
+                add(counts["staged"], self.stage(LANES[2:] if removing else LANES))
                 if self.rows[key] is not row:  # what was staged concerns this very object
                     continue
             if not row.decided:
@@ -475,12 +496,23 @@ class Paper:
                 add(counts["staged"], self._act(key, row, step, done))
         return StepResult(**counts, **done)
 
+    def _review(self) -> Bins:
+        """Lets everything through; some of the removals turn out to be leavers, and some go to their own lane."""
+        moved: Bins = {}
+        for row in self.rows.values():
+            if row.lane in REMOVING and row.decided and not row.reviewed:
+                row.reviewed = True
+                if row.lane == "removals" and self.chance.randrange(3):
+                    row.lane = self.chance.choice(["leavers", "users"])
+                    add(moved, {row.lane: {row.bin: 1}})
+        return moved
+
     def _decide(self, key: str, row: Row) -> Bins:
         if self.chance.randrange(4) == 0:
             del self.rows[key]  # nothing to write
             return {}
-        if row.lane == "removals":
-            row.lane = self.chance.choice(["removals", "users"])
+        if row.lane in REMOVING:
+            row.lane = self.chance.choice([row.lane, "users"])
         elif self.chance.randrange(6) == 0:
             row.lane = "removals"
         row.decided = True
@@ -494,7 +526,7 @@ class Paper:
         if self.luck(9):  # somebody else changed the link
             row.decided = False
             return {row.lane: {row.bin: 1}}
-        assert row.lane != "removals" or row.reviewed, "carried out although no review has seen it"
+        assert row.lane not in REMOVING or row.reviewed, "carried out although no review has seen it"
         del self.rows[key]
         done["done"] += 1
         return {}
@@ -515,7 +547,7 @@ def uncovered(paper: Paper, progress: Progress) -> list[Row]:
         staged = progress.bins.get(row.lane, {}).get(row.bin, 0) > 0
         # Acting decides what is undecided, but removals are not left to that: the review would not see them.
         return (
-            (counted and (row.decided or row.lane != "removals"))
+            (counted and (row.decided or row.lane not in REMOVING))
             or (staged and not row.decided)
             or any(
                 step.lane == row.lane
@@ -539,8 +571,9 @@ def check(before: Progress, progress: Progress, paper: Paper) -> None:
         assert len(acts) == len(progress.steps)
         assert sum(step.slots for step in acts) == PACE.slots
     assert len(progress.steps) <= PACE.parallel
-    if progress.phase != before.phase and progress.phase in ACTING and progress.phase != "act removals":
-        assert not any(row.lane == "removals" for row in paper.rows.values())
+    if progress.phase != before.phase and progress.phase in ACTING:
+        earlier = LANES[: LANES.index(ACTING[progress.phase])]
+        assert not any(row.lane in earlier for row in paper.rows.values() if row.lane in REMOVING)
     if progress.retry_at == 0.0 and not progress.finished and progress.halted is None:
         assert progress.steps
 

@@ -499,7 +499,7 @@ def test_approved_disablements_that_become_deletions_while_acting_are_held_anew(
         gone = []
 
         def watch(progress):
-            if progress.phase == "act removals" and not gone:
+            if progress.phase == "act leavers" and not gone:
                 world.pass_time(400.0)  # the cycle collects again
                 for user in users[:5]:
                     world.directory.delete_user(user)

@@ -1,13 +1,13 @@
 """The cycle as a pure state machine: `advance(progress, results, now)` says which steps come next.
 
     reset -> tokens -> groups -> assignments -> compare -> users -> waiting -> changes -> sweep groups      collect
-    -> decide groups -> sweep people -> decide people -> decide memberships            observe and decide
-    -> review -> act removals -> act users -> act groups -> act memberships     review and act
+    -> decide groups -> sweep people -> decide leavers -> decide people -> decide memberships    observe and decide
+    -> review -> act leavers -> act removals -> act users -> act groups -> act memberships       review and act
     -> finish
 
 While acting takes long, every tick of the schedule sends the cycle through collect again: newer rows supersede older
-ones and removals go first. What is staged or decided on the way sends it back to the phase that takes care of it, so
-that no row is left when the cycle finishes. No await, no clock, no store here.
+ones, and accounts that go come first, then all other removals. What is staged or decided on the way sends it back to
+the phase that takes care of it, so that no row is left when the cycle finishes. No await, no clock, no store here.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ from provisioning.engine.progress import (
     StepResult,
     Sweep,
 )
-from provisioning.model import Lane, ObjectType
+from provisioning.model import REMOVING, Lane, ObjectType
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 NIBBLES = "0123456789abcdef"
 WAIT_FOR_SLOT = 5.0
 ACTING: dict[Phase, Lane] = {
+    "act leavers": "leavers",
     "act removals": "removals",
     "act users": "users",
     "act groups": "groups",
@@ -52,6 +53,7 @@ ACTING: dict[Phase, Lane] = {
 }
 DECIDING: dict[Phase, tuple[Lane, ...]] = {
     "decide groups": ("groups",),
+    "decide leavers": ("leavers",),
     "decide people": ("removals", "users"),
     "decide memberships": ("memberships",),
 }
@@ -146,6 +148,7 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
         wave_done=progress.wave_done + result.done,
         held=result.held or progress.held,
         access=result.access or progress.access,
+        reviewed=progress.reviewed and not any(result.decided.get(lane) for lane in REMOVING),
     )
     if result.failure is not None:
         return replace(progress, todo=(step, *progress.todo))
@@ -156,6 +159,8 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
             return replace(progress, reset=())
         case CompareAssignments(old=old, new=new):
             return replace(progress, generation=new, discard=old)
+        case Review() if result.follow_up is None:
+            return replace(progress, reviewed=True)
         case Act() if result.deferred:
             return replace(progress, later=_put_off(progress.later, step, result.deferred))
         case Finish() if result.staged or result.decided:
@@ -229,9 +234,9 @@ def _following(progress: Progress) -> Phase:
 
 def _next_acting(progress: Progress) -> Phase:
     """Removals first, and none before it was decided, counted and let through by the review."""
-    if progress.bins.get("removals"):
-        return "decide people"
-    if progress.decided.get("removals") and progress.phase != "review":
+    if any(progress.bins.get(lane) for lane in REMOVING):
+        return "decide leavers"
+    if not progress.reviewed and any(progress.decided.get(lane) for lane in REMOVING):
         return "review"
     return next((phase for phase, lane in ACTING.items() if _outstanding(progress, lane)), "finish")
 

@@ -29,8 +29,8 @@ from provisioning.errors import ObjectError, Unavailable
 from provisioning.model import Lane, ObjectType, Pending, group_key, user_key
 from provisioning.rules.summary import Occurrence, summarize
 
-DECIDING: tuple[Lane, ...] = ("groups", "removals", "users", "memberships")
-ACTING: tuple[Lane, ...] = ("removals", "users", "groups", "memberships")
+DECIDING: tuple[Lane, ...] = ("groups", "leavers", "removals", "users", "memberships")
+ACTING: tuple[Lane, ...] = ("leavers", "removals", "users", "groups", "memberships")
 FIRST, LAST = "00", "ff"
 MOST_WAVES = 50
 POLL, LONGEST_WAIT = 0.5, 150.0  # longer than the claim of a dead process lasts

@@ -22,9 +22,11 @@ Phase = Literal[
     "sweep groups",
     "decide groups",
     "sweep people",
+    "decide leavers",
     "decide people",
     "decide memberships",
     "review",
+    "act leavers",
     "act removals",
     "act users",
     "act groups",
@@ -210,7 +212,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     that the cycle began with, `restart` names the order to begin anew that it began with, and `reset` what of it is
     still to be done. Others' changes in ServiceNow are read from `changes_since` on (0: not at all), and the bins from
     the first to the last of `compares` are compared. `disturbed` is true once a step ended in the middle: what it
-    counted may be wrong.
+    counted may be wrong. `reviewed` is true when all the harm that was decided has been counted.
     """
 
     cycle: str
@@ -233,6 +235,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     passes: int = 0
     collected: float = 0.0
     swept: bool = False
+    reviewed: bool = False
     todo: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()
     later: tuple[Act, ...] = ()

@@ -171,13 +171,13 @@ async def _carry_out(work: Work, orders: Orders, deadline: float, *, had_held: b
 
 
 async def _clear(work: Work, items: Sequence[tuple[Removal, Clearance]]) -> None:
-    """An update goes back to its own lane, behind the leavers."""
-    rows = []
+    """An update goes back to its own lane, an account that goes ahead of everything else."""
+    rows, before = [], {removal.decision.object: removal.row.pending.lane for removal in (r for r, _ in items)}
     for removal, clearance in items:
         pending = replace(removal.row.pending, clearance=clearance)
         rows.append((removal.row, replace(pending, lane=lane_of(pending, removal.decision))))
     for row in await work.plan.record(rows):
-        if row.pending.lane != "removals":
+        if row.pending.lane != before[row.pending.object]:
             work.tally.add_decided(row.pending.lane, row.pending.object)
 
 
