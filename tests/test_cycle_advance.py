@@ -392,6 +392,82 @@ def test_removals_found_on_the_way_are_reviewed_and_carried_out_before_the_users
     assert seen.index((Act, lane)) < seen.index((Act, "users"))
 
 
+def deciding(bins: int = 40) -> Progress:
+    """Much is to be decided, and some was: two disablements that nobody knew of among it."""
+    progress = until(fresh(), "decide people", staging(users=dict.fromkeys(BINS[:bins], 4)))
+    found = StepResult(decided={"users": {"00": 3}, "removals": {"00": 1}})
+    return advance(progress, [found for _ in progress.steps], 50.0, PACE)
+
+
+def test_who_leaves_while_much_is_still_undecided_is_acted_on_before_that_is_decided():
+    progress = deciding()
+    undecided = {(step.first, step.last) for step in (*progress.steps, *progress.todo)}
+    done, doing = {(step.first, step.last) for step in progress.steps}, []
+    progress = advance(progress, [staging()(step) for step in progress.steps], 100.0, PACE)
+    assert (progress.phase, progress.steps) == ("groups", (ReadDelta("group", "g0"),))
+    results = staging(leavers={"77": 1}, groups={"88": 1})
+    while not (doing and progress.phase == "decide people"):
+        doing += [step for step in progress.steps if isinstance(step, Decide | Review | Act)]
+        progress = advance(progress, [results(step) for step in progress.steps], 300.0, PACE)
+    assert [(type(step), getattr(step, "lane", "")) for step in doing] == [
+        (Decide, "groups"),
+        (Decide, "leavers"),
+        (Review, ""),
+        (Act, "leavers"),
+    ]
+    assert doing[2] == Review(early=True)
+    assert {(step.first, step.last) for step in (*progress.steps, *progress.todo)} == undecided - done
+    assert progress.decided["removals"] == {"00": 2}, "of what is decided only a part is known"
+    progress = until(progress, "review", staging(), now=100.0)
+    assert progress.steps == (Review(),)
+    assert until(progress, "act removals", staging(), now=100.0).steps
+
+
+def test_nobody_is_reviewed_early_where_nobody_has_left():
+    progress = advance(deciding(), [staging()(step) for step in deciding().steps], 100.0, PACE)
+    seen: list[type] = []
+    while progress.phase != "review":
+        seen += kinds(progress)
+        progress = advance(progress, [staging()(step) for step in progress.steps], 100.0, PACE)
+    assert set(seen) == {ReadDelta, ReadAssignments, CompareAssignments, StageWaiting, Decide}
+    assert progress.steps == (Review(),)
+
+
+def test_when_the_last_that_was_undecided_is_decided_there_is_one_review_of_everything():
+    progress = deciding(bins=4)
+    progress = advance(progress, [staging()(step) for step in progress.steps], 100.0, PACE)
+    assert progress.phase == "groups"
+    assert until(progress, "review", staging(leavers={"77": 1}), now=100.0).steps == (Review(),)
+
+
+def test_however_long_collecting_takes_and_however_many_leave_deciding_comes_to_its_end():
+    progress, now, collected = deciding(), 50.0, 0
+    results = staging(leavers={"77": 1})
+    while not progress.finished:
+        collected += isinstance(progress.steps[0], ReadAssignments)
+        now += 150.0
+        progress = advance(progress, [results(step) for step in progress.steps], now, PACE)
+        assert collected < 200, "the cycle does not end"
+    assert collected > 5
+
+
+def test_steps_that_fail_are_not_interrupted_to_collect_again():
+    """They would be tried for ever: whatever succeeds starts the count of tries anew."""
+    progress, now, collected = deciding(), 50.0, 0
+    while progress.halted is None:
+        failing = any(isinstance(step, Decide) for step in progress.steps)
+        collected += ReadAssignments in kinds(progress)
+        now += 200.0
+        progress = advance(progress, [StepResult(failure=BUSY if failing else None) for _ in progress.steps], now, PACE)
+        assert collected <= 1, "the cycle does not end"
+    assert progress.halted == BUSY
+
+
+def test_a_dry_run_does_not_collect_again():
+    progress = until(fresh(dry_run=True), "decide people", staging(users=dict.fromkeys(BINS[:40], 4)))
+    assert kinds(advance(progress, [StepResult() for _ in progress.steps], 500.0, PACE)) == [Decide, Decide]
+
+
 def test_removals_staged_while_acting_are_decided_and_counted_before_they_are_carried_out():
     """A group that loses its scope while groups are written takes its members' memberships with it."""
     progress = until(fresh(), "act groups", staging(groups={"00": 1}))
@@ -458,8 +534,8 @@ class Paper:
         match step:
             case Decide() | Act():
                 result = self._work(step)
-            case Review():
-                result = StepResult(decided=self._review())
+            case Review(early=early):
+                result = StepResult(decided=self._review(early=early))
             case Finish():
                 left = [row for row in self.rows.values() if not (self.dry_run and row.decided)]
                 assert not left, "the cycle finishes and leaves rows behind"
@@ -496,11 +572,11 @@ class Paper:
                 add(counts["staged"], self._act(key, row, step, done))
         return StepResult(**counts, **done)
 
-    def _review(self) -> Bins:
+    def _review(self, *, early: bool) -> Bins:
         """Lets everything through; some of the removals turn out to be leavers, and some go to their own lane."""
         moved: Bins = {}
         for row in self.rows.values():
-            if row.lane in REMOVING and row.decided and not row.reviewed:
+            if row.lane in (REMOVING[:1] if early else REMOVING) and row.decided and not row.reviewed:
                 row.reviewed = True
                 if row.lane == "removals" and self.chance.randrange(3):
                     row.lane = self.chance.choice(["leavers", "users"])
@@ -574,6 +650,8 @@ def check(before: Progress, progress: Progress, paper: Paper) -> None:
     if progress.phase != before.phase and progress.phase in ACTING:
         earlier = LANES[: LANES.index(ACTING[progress.phase])]
         assert not any(row.lane in earlier for row in paper.rows.values() if row.lane in REMOVING)
+        if not progress.early:
+            assert progress.phase == "act leavers" or not any(map(progress.bins.get, REMOVING))
     if progress.retry_at == 0.0 and not progress.finished and progress.halted is None:
         assert progress.steps
 

@@ -429,7 +429,7 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             more = await decide_range(work, step) if isinstance(step, Decide) else await act_range(work, step)
             return replace(work.tally.result(), follow_up=more)
         case Review():
-            return await review_cycle(work, progress.counts)
+            return await review_cycle(work, step, progress.counts)
         case Finish():
             return await _finish(work, progress)
 
