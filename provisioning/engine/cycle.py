@@ -219,7 +219,7 @@ def _collect_again(progress: Progress, now: float) -> Progress:
     for step in (*progress.todo, *progress.later):
         if isinstance(step, Act | Decide):
             covered = [name for name in BINS if step.first <= name <= step.last]
-            rows = {step.lane: dict.fromkeys(covered, max(1, step.rows // len(covered)))}
+            rows: dict[str, dict[str, int]] = {step.lane: dict.fromkeys(covered, max(1, step.rows // len(covered)))}
             if isinstance(step, Act):
                 decided = add_counts(decided, rows)
             else:
