@@ -11,6 +11,7 @@ from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.model import Pending
 from provisioning.rows import Delete, Operation, Put, Row
+from provisioning.rules.escrow import is_forgotten
 
 DUE, HELD = "due", "held"
 PAGE = 1000
@@ -34,6 +35,16 @@ class Due:
         """Up to 1,000 objects whose time has come."""
         rows = await self._store.scan(DUE, self._job, before=f"{int(now) + 1:012d}", limit=PAGE)
         return [(row, msgspec.convert(row.data, Pending)) for row in rows]
+
+    async def failing(self, cleared: float) -> set[str]:
+        """The objects that have failed and are to be tried again, without those that a restart at `cleared` forgets."""
+        found: set[str] = set()
+        after = ""
+        while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
+            pendings = [msgspec.convert(row.data, Pending) for row in rows]
+            found |= {p.object for p in pendings if p.escrow is not None and not is_forgotten(p.escrow, cleared)}
+            after = rows[-1].key
+        return found
 
     async def remove(self, rows: Collection[Row]) -> None:
         await commit_each(self._store, DUE, [(row.partition, Delete(row.key)) for row in rows])
