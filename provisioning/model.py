@@ -12,7 +12,9 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 ObjectType = Literal["user", "group"]
-Lane = Literal["removals", "users", "groups", "memberships"]
+Lane = Literal["leavers", "removals", "users", "groups", "memberships"]
+REMOVING: tuple[Lane, ...] = ("leavers", "removals")
+"""The lanes of what the removal guard counts, in the order in which it is carried out."""
 DriftPolicy = Literal["report", "enforce", "adopt"]
 """What becomes of a value that others changed in ServiceNow."""
 

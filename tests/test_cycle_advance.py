@@ -28,9 +28,10 @@ from provisioning.engine.progress import (
     StepResult,
     Sweep,
 )
+from provisioning.model import REMOVING
 
 PACE = Pace(slots=2, parallel=3, chunk=4, group_chunk=2, interval=100.0, tries=4)
-LANES = ("removals", "users", "groups", "memberships")
+LANES = ("leavers", "removals", "users", "groups", "memberships")
 WATERMARKS = {"user": "u0", "group": "g0"}
 BUSY = Failure("InternalServerError", "busy")
 
@@ -130,24 +131,44 @@ def test_a_dry_run_ends_after_the_review():
     assert progress.steps == (Finish(),)
 
 
-def test_groups_are_decided_before_people_and_memberships_last():
+def test_groups_are_decided_before_people_leavers_before_all_others_and_memberships_last():
     lanes: list[str] = []
     progress = fresh()
-    results = staging(users={"00": 1}, groups={"00": 1}, removals={"00": 1}, memberships={"00": 1})
+    results = staging(**{lane: {"00": 1} for lane in LANES})
     while not progress.finished:
         lanes += [step.lane for step in progress.steps if isinstance(step, Decide)]
         progress = advance(progress, [results(step) for step in progress.steps], 0.0, PACE)
-    assert lanes == ["groups", "removals", "users", "memberships"]
+    assert lanes == ["groups", "leavers", "removals", "users", "memberships"]
 
 
-def test_lanes_are_acted_on_in_order_removals_first():
+def test_lanes_are_acted_on_in_order_leavers_first_and_then_all_other_removals():
     lanes: list[str] = []
     progress = fresh()
-    results = staging(users={"00": 1}, groups={"00": 1}, removals={"00": 1}, memberships={"00": 1})
+    results = staging(**{lane: {"00": 1} for lane in LANES})
     while not progress.finished:
         lanes += [step.lane for step in progress.steps if isinstance(step, Act)]
         progress = advance(progress, [results(step) for step in progress.steps], 0.0, PACE)
-    assert lanes == ["removals", "users", "groups", "memberships"]
+    assert lanes == list(LANES)
+
+
+@pytest.mark.parametrize("doing", [Decide, Act])
+def test_nothing_is_done_beside_the_last_of_the_leavers(doing):
+    """However many slots are free: a removal of another kind would be written before a leaver is disabled."""
+    progress = until(fresh(), "decide leavers", staging(leavers=dict.fromkeys(BINS[:9], 4), removals={"a0": 4}))
+    rounds: list[set[str]] = []
+    while not progress.finished:
+        rounds.append({step.lane for step in progress.steps if isinstance(step, doing)})
+        progress = advance(progress, [staging()(step) for step in progress.steps], 0.0, PACE)
+    assert [lanes for lanes in rounds if lanes] == [{"leavers"}] * 5 + [{"removals"}]
+
+
+def test_one_review_is_enough_for_leavers_and_all_other_removals():
+    progress = until(fresh(), "review", staging(leavers={"00": 1}, removals={"00": 1}))
+    seen: list[type] = []
+    while not progress.finished:
+        seen += kinds(progress)
+        progress = advance(progress, [staging()(step) for step in progress.steps], 0.0, PACE)
+    assert seen == [Review, Act, Act, Finish]
 
 
 def test_a_step_goes_on_where_its_time_box_ended():
@@ -358,16 +379,93 @@ def test_an_initial_cycle_goes_on_incrementally_when_it_collects_again():
     assert "users" in phases
 
 
-def test_removals_found_on_the_way_are_reviewed_and_carried_out_before_the_users_that_are_left():
+@pytest.mark.parametrize("lane", ["leavers", "removals"])
+def test_removals_found_on_the_way_are_reviewed_and_carried_out_before_the_users_that_are_left(lane):
     progress = until(fresh(), "act users", staging(users=dict.fromkeys(BINS[:8], 4)))
     progress = advance(progress, [StepResult(), StepResult()], 100.0, PACE)
     seen = []
-    results = staging(removals={"77": 1})
+    results = staging(**{lane: {"77": 1}})
     while not progress.finished:
         seen += [(type(step), getattr(step, "lane", "")) for step in progress.steps]
         progress = advance(progress, [results(step) for step in progress.steps], 100.0, PACE)
-    assert seen.index((Decide, "removals")) < seen.index((Review, "")) < seen.index((Act, "removals"))
-    assert seen.index((Act, "removals")) < seen.index((Act, "users"))
+    assert seen.index((Decide, lane)) < seen.index((Review, "")) < seen.index((Act, lane))
+    assert seen.index((Act, lane)) < seen.index((Act, "users"))
+
+
+def deciding(bins: int = 40) -> Progress:
+    """Much is to be decided, and some was: two disablements that nobody knew of among it."""
+    progress = until(fresh(), "decide people", staging(users=dict.fromkeys(BINS[:bins], 4)))
+    found = StepResult(decided={"users": {"00": 3}, "removals": {"00": 1}})
+    return advance(progress, [found for _ in progress.steps], 50.0, PACE)
+
+
+def test_who_leaves_while_much_is_still_undecided_is_acted_on_before_that_is_decided():
+    progress = deciding()
+    undecided = {(step.first, step.last) for step in (*progress.steps, *progress.todo)}
+    done, doing = {(step.first, step.last) for step in progress.steps}, []
+    progress = advance(progress, [staging()(step) for step in progress.steps], 100.0, PACE)
+    assert (progress.phase, progress.steps) == ("groups", (ReadDelta("group", "g0"),))
+    results = staging(leavers={"77": 1}, groups={"88": 1})
+    while not (doing and progress.phase == "decide people"):
+        doing += [step for step in progress.steps if isinstance(step, Decide | Review | Act)]
+        progress = advance(progress, [results(step) for step in progress.steps], 300.0, PACE)
+    assert [(type(step), getattr(step, "lane", "")) for step in doing] == [
+        (Decide, "groups"),
+        (Decide, "leavers"),
+        (Review, ""),
+        (Act, "leavers"),
+    ]
+    assert doing[2] == Review(early=True)
+    assert {(step.first, step.last) for step in (*progress.steps, *progress.todo)} == undecided - done
+    assert progress.decided["removals"] == {"00": 2}, "of what is decided only a part is known"
+    progress = until(progress, "review", staging(), now=100.0)
+    assert progress.steps == (Review(),)
+    assert until(progress, "act removals", staging(), now=100.0).steps
+
+
+def test_nobody_is_reviewed_early_where_nobody_has_left():
+    progress = advance(deciding(), [staging()(step) for step in deciding().steps], 100.0, PACE)
+    seen: list[type] = []
+    while progress.phase != "review":
+        seen += kinds(progress)
+        progress = advance(progress, [staging()(step) for step in progress.steps], 100.0, PACE)
+    assert set(seen) == {ReadDelta, ReadAssignments, CompareAssignments, StageWaiting, Decide}
+    assert progress.steps == (Review(),)
+
+
+def test_when_the_last_that_was_undecided_is_decided_there_is_one_review_of_everything():
+    progress = deciding(bins=4)
+    progress = advance(progress, [staging()(step) for step in progress.steps], 100.0, PACE)
+    assert progress.phase == "groups"
+    assert until(progress, "review", staging(leavers={"77": 1}), now=100.0).steps == (Review(),)
+
+
+def test_however_long_collecting_takes_and_however_many_leave_deciding_comes_to_its_end():
+    progress, now, collected = deciding(), 50.0, 0
+    results = staging(leavers={"77": 1})
+    while not progress.finished:
+        collected += isinstance(progress.steps[0], ReadAssignments)
+        now += 150.0
+        progress = advance(progress, [results(step) for step in progress.steps], now, PACE)
+        assert collected < 200, "the cycle does not end"
+    assert collected > 5
+
+
+def test_steps_that_fail_are_not_interrupted_to_collect_again():
+    """They would be tried for ever: whatever succeeds starts the count of tries anew."""
+    progress, now, collected = deciding(), 50.0, 0
+    while progress.halted is None:
+        failing = any(isinstance(step, Decide) for step in progress.steps)
+        collected += ReadAssignments in kinds(progress)
+        now += 200.0
+        progress = advance(progress, [StepResult(failure=BUSY if failing else None) for _ in progress.steps], now, PACE)
+        assert collected <= 1, "the cycle does not end"
+    assert progress.halted == BUSY
+
+
+def test_a_dry_run_does_not_collect_again():
+    progress = until(fresh(dry_run=True), "decide people", staging(users=dict.fromkeys(BINS[:40], 4)))
+    assert kinds(advance(progress, [StepResult() for _ in progress.steps], 500.0, PACE)) == [Decide, Decide]
 
 
 def test_removals_staged_while_acting_are_decided_and_counted_before_they_are_carried_out():
@@ -436,9 +534,8 @@ class Paper:
         match step:
             case Decide() | Act():
                 result = self._work(step)
-            case Review():
-                for row in self.rows.values():
-                    row.reviewed = row.reviewed or (row.lane == "removals" and row.decided)
+            case Review(early=early):
+                result = StepResult(decided=self._review(early=early))
             case Finish():
                 left = [row for row in self.rows.values() if not (self.dry_run and row.decided)]
                 assert not left, "the cycle finishes and leaves rows behind"
@@ -465,8 +562,8 @@ class Paper:
                 more = msgspec.structs.replace(step, after=max((k for k, _ in mine if k < key), default=step.after))
                 return StepResult(follow_up=more, **counts, **done)
             if self.luck(9):
-                removing = isinstance(step, Act) and step.lane == "removals"  # which brings no new removals
-                add(counts["staged"], self.stage(LANES[1:] if removing else LANES))
+                removing = isinstance(step, Act) and step.lane in REMOVING  # which brings no new removals
+                add(counts["staged"], self.stage(LANES[2:] if removing else LANES))
                 if self.rows[key] is not row:  # what was staged concerns this very object
                     continue
             if not row.decided:
@@ -475,12 +572,23 @@ class Paper:
                 add(counts["staged"], self._act(key, row, step, done))
         return StepResult(**counts, **done)
 
+    def _review(self, *, early: bool) -> Bins:
+        """Lets everything through; some of the removals turn out to be leavers, and some go to their own lane."""
+        moved: Bins = {}
+        for row in self.rows.values():
+            if row.lane in (REMOVING[:1] if early else REMOVING) and row.decided and not row.reviewed:
+                row.reviewed = True
+                if row.lane == "removals" and self.chance.randrange(3):
+                    row.lane = self.chance.choice(["leavers", "users"])
+                    add(moved, {row.lane: {row.bin: 1}})
+        return moved
+
     def _decide(self, key: str, row: Row) -> Bins:
         if self.chance.randrange(4) == 0:
             del self.rows[key]  # nothing to write
             return {}
-        if row.lane == "removals":
-            row.lane = self.chance.choice(["removals", "users"])
+        if row.lane in REMOVING:
+            row.lane = self.chance.choice([row.lane, "users"])
         elif self.chance.randrange(6) == 0:
             row.lane = "removals"
         row.decided = True
@@ -494,7 +602,7 @@ class Paper:
         if self.luck(9):  # somebody else changed the link
             row.decided = False
             return {row.lane: {row.bin: 1}}
-        assert row.lane != "removals" or row.reviewed, "carried out although no review has seen it"
+        assert row.lane not in REMOVING or row.reviewed, "carried out although no review has seen it"
         del self.rows[key]
         done["done"] += 1
         return {}
@@ -515,7 +623,7 @@ def uncovered(paper: Paper, progress: Progress) -> list[Row]:
         staged = progress.bins.get(row.lane, {}).get(row.bin, 0) > 0
         # Acting decides what is undecided, but removals are not left to that: the review would not see them.
         return (
-            (counted and (row.decided or row.lane != "removals"))
+            (counted and (row.decided or row.lane not in REMOVING))
             or (staged and not row.decided)
             or any(
                 step.lane == row.lane
@@ -539,8 +647,11 @@ def check(before: Progress, progress: Progress, paper: Paper) -> None:
         assert len(acts) == len(progress.steps)
         assert sum(step.slots for step in acts) == PACE.slots
     assert len(progress.steps) <= PACE.parallel
-    if progress.phase != before.phase and progress.phase in ACTING and progress.phase != "act removals":
-        assert not any(row.lane == "removals" for row in paper.rows.values())
+    if progress.phase != before.phase and progress.phase in ACTING:
+        earlier = LANES[: LANES.index(ACTING[progress.phase])]
+        assert not any(row.lane in earlier for row in paper.rows.values() if row.lane in REMOVING)
+        if not progress.early:
+            assert progress.phase == "act leavers" or not any(map(progress.bins.get, REMOVING))
     if progress.retry_at == 0.0 and not progress.finished and progress.halted is None:
         assert progress.steps
 

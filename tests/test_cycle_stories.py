@@ -7,7 +7,7 @@ import pytest
 from provisioning.engine.cycle import Pace
 from provisioning.engine.on_demand import provision_on_demand
 from provisioning.rules.review import Limits
-from tests.emulators.graph.behaviour import EmptyList, ExpireDelta
+from tests.emulators.graph.behaviour import EmptyList, ExpireDelta, Fail
 from tests.world import small_world
 
 DOMAIN = "contoso.example"
@@ -269,6 +269,32 @@ def test_losing_the_last_grant_is_confirmed_by_a_read_of_its_own(world):
     world.cycle()
     assert state(world, "ada") == DISABLED
     assert state(world, "bob") == ACTIVE
+
+
+OWN_ASSIGNMENTS = "batch: GET /users/{id}/appRoleAssignments"
+WHOLE_LIST = "GET /servicePrincipals/{id}/appRoleAssignedTo"
+
+
+@pytest.mark.parametrize("permissions", ["least", "directory"])
+def test_a_proof_that_is_forbidden_proves_nothing_and_nobody_loses_an_account(world, permissions):
+    if permissions == "directory":
+        world.directory.behaviour.permissions |= {"Directory.Read.All"}
+    ada, bob = hire(world, "ada"), hire(world, "bob")
+    group_of(world, "Engineers", bob)
+    world.cycle()
+    world.directory.unassign_principal(ada)
+    world.forget_counts()
+    faults = world.directory.behaviour.faults
+    faults.add(Fail(403), OWN_ASSIGNMENTS, times=50)
+    faults.add(Fail(403), WHOLE_LIST, times=50, after=1)  # the first answer only names the candidate
+    progress = world.cycle()
+    assert world.directory.counts[WHOLE_LIST] > 1
+    assert (state(world, "ada"), progress.held, world.writes()) == (ACTIVE, None, {})
+    assert world.members("Engineers") == {f"bob@{DOMAIN}"}
+    faults.clear()
+    world.restart()
+    world.cycle()
+    assert (state(world, "ada"), state(world, "bob")) == (DISABLED, ACTIVE)
 
 
 @pytest.mark.parametrize("permissions", ["least", "directory"])

@@ -159,6 +159,18 @@ def test_an_account_that_others_deactivated_is_told_and_never_revived(tmp_path, 
         assert changed == {"active", "locked_out"}  # a business rule of the instance locks who is deactivated
 
 
+def test_an_account_that_others_only_locked_is_told_and_never_unlocked(world):
+    meddle(world, "ada", locked_out="true")
+    after(world, 40 * MINUTE)
+    world.directory.update_user(world.ada, city="Athens")
+    after(world, 40 * MINUTE)
+    found = account(world, "ada")
+    assert (found["active"], found["locked_out"], found["city"]) == ("true", "true", "Athens")
+    details = drift_step(drift_entries(world)[-1])["details"]
+    assert (details["Attribute"], details["ServiceNowValue"]) == ("locked_out", "true")
+    assert details["LastUpdatedBy"] == "fred.luddy"
+
+
 @pytest.mark.parametrize(("policy", "active"), [("report", "true"), ("enforce", "false")])
 def test_a_leaver_whom_others_activated_is_told_or_disabled_again(tmp_path, policy, active):
     with small_world(tmp_path, drift=policy) as world:

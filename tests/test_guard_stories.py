@@ -128,6 +128,22 @@ def test_a_slow_bleed_below_the_limit_of_each_cycle_trips_the_limit_of_the_day(t
         assert len(active(world, 400)) == 315
 
 
+def test_fifty_leavers_in_each_cycle_of_a_day_trip_the_limit_of_the_day(tmp_path):
+    with small_world(tmp_path, limits=Limits()) as world:  # sixty of twelve hundred may leave in a day
+        users = iter([hire(world, f"user{n}") for n in range(1_200)])
+        world.cycle()
+        disabled, waiting = [], []
+        for _ in range(6):
+            for _ in range(50):
+                world.directory.unassign_principal(next(users))
+            world.pass_time(DAY / 6)
+            world.cycle()
+            disabled.append(1_200 - len(active(world, 1_200)))
+            waiting.append(counts(world).get("users", 0))
+        assert disabled == [50] * 6
+        assert waiting == [0, 50, 100, 150, 200, 250]
+
+
 @pytest.mark.parametrize(("leave", "left"), [(3, {3}), (4, {0, 1, 2, 3})])
 def test_in_a_small_tenant_three_may_leave_at_once_and_not_four_of_four(world, leave, left):
     users = [hire(world, f"user{n}") for n in range(4)]
@@ -504,7 +520,7 @@ def test_approved_disablements_that_become_deletions_while_acting_are_held_anew(
         gone = []
 
         def watch(progress):
-            if progress.phase == "act removals" and not gone:
+            if progress.phase == "act leavers" and not gone:
                 world.pass_time(400.0)  # the cycle collects again
                 for user in users[:5]:
                     world.directory.delete_user(user)

@@ -241,3 +241,14 @@ def test_an_old_backup_creates_nobody_anew_without_a_persons_word(tmp_path):
         assert world.instance.counts["batch: POST sys_user"] == 0
         assert job(world).held.counts == {"recreations": 4}
         assert link_of(world, later[0]).linked
+
+
+def test_memberships_are_provisioned_anew_in_an_instance_that_was_accepted(world):
+    world.instance.clone_over(another_instance(world))
+    assert not world.instance.find("sys_user_group", name="Sales")
+    change_somebody(world)
+    refused(world)
+    accept(world)
+    world.restart()
+    world.cycle()
+    assert world.members("Sales") == {account(world, f"user{number}")["user_name"] for number in range(5)}

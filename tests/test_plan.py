@@ -17,7 +17,7 @@ from provisioning.model import Clearance, Decision, Disable, Hold, Pending, Skip
 from tests.faulty_store import FaultyStore
 from tests.interleaving_store import InterleavingStore
 
-LANES = ("removals", "users", "groups", "memberships")
+LANES = ("leavers", "removals", "users", "groups", "memberships")
 UPDATE = Decision("user:u1", Update("s1", {"title": "x"}, {"title": ""}))
 DISABLE = Decision("user:u1", Disable("s1", {"active": "false"}, {"active": "true"}))
 
@@ -143,10 +143,39 @@ def test_staged_rows_are_counted_by_lane_and_bin(plan, runner):
 
 def test_a_newer_change_merges_into_the_row_whatever_lane_it_is_in(plan, runner):
     runner.run(plan.stage([user(grants={"group:g": True})]))
-    runner.run(plan.stage([user(lane="removals", gone="restorable")]))
-    assert everything(plan, runner) == [user(lane="removals", gone="restorable", grants={"group:g": True})]
+    runner.run(plan.stage([user(lane="leavers", gone="restorable")]))
+    assert everything(plan, runner) == [user(lane="leavers", gone="restorable", grants={"group:g": True})]
     runner.run(plan.stage([user(attributes={"a": 1})]))
     assert everything(plan, runner) == [user(attributes={"a": 1}, grants={"group:g": True})]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gone": "restorable"},
+        {"grants": {"role:r": False, "group:g": True}},
+        {"attributes": {"accountEnabled": False}},
+        {"unproven": True},
+    ],
+)
+def test_who_may_have_left_stands_among_the_leavers_until_it_is_decided(plan, runner, change):
+    bins = runner.run(plan.stage([user(**change)]))
+    assert bins == {"leavers": {bin_of("user:u1"): 1}}
+    also = runner.run(plan.stage([user(grants={"group:h": True})]))
+    assert also == bins, "what else happens to somebody does not put them back"
+    assert [each.lane for each in everything(plan, runner)] == ["leavers"]
+    assert runner.run(plan.planned(["user:u1"])) == (set() if "gone" in change else {"user:u1"})
+
+
+def test_who_is_there_again_does_not_stand_among_the_leavers(plan, runner):
+    runner.run(plan.stage([user(grants={"role:r": False})]))
+    assert runner.run(plan.stage([user(grants={"role:r": True})])) == {"users": {bin_of("user:u1"): 1}}
+    assert [each.lane for each in everything(plan, runner)] == ["users"]
+
+
+def test_groups_and_memberships_are_no_leavers(plan, runner):
+    gone = [Pending("group:g", "removals", gone="permanent"), Pending("member:g:u1", "removals", unproven=True)]
+    assert runner.run(plan.stage(gone)).keys() == {"removals"}
 
 
 def test_a_newer_change_undoes_the_decision(plan, runner):
@@ -188,7 +217,7 @@ def test_changes_that_meet_in_two_lanes_at_once_are_both_kept_and_become_one_row
     plan = Plan(InterleavingStore(sqlite_store.behind), "job", "cycle")
 
     async def together():
-        gone, granted = user(lane="removals", gone="restorable"), user(grants={"role:r": True})
+        gone, granted = user(lane="leavers", gone="restorable"), user(grants={"role:r": True})
         await asyncio.gather(plan.stage([gone]), plan.stage([granted]))
 
     runner.run(together())
@@ -196,7 +225,8 @@ def test_changes_that_meet_in_two_lanes_at_once_are_both_kept_and_become_one_row
     assert "restorable" in {each.gone for each in found}
     assert {"role:r": True} in [each.grants for each in found]
     runner.run(plan.stage([user(refresh=True)]))
-    assert everything(plan, runner) == [user(refresh=True, gone="restorable", grants={"role:r": True})]
+    row = user(lane="leavers", refresh=True, gone="restorable", grants={"role:r": True})
+    assert everything(plan, runner) == [row]
 
 
 def test_who_never_gets_through_gives_up_and_says_so(sqlite_store, runner):
@@ -217,7 +247,7 @@ def test_a_change_whose_reply_was_lost_may_be_staged_again(sqlite_store, runner)
     faulty = FaultyStore(sqlite_store.behind)
     plan = Plan(faulty, "job", "cycle")
     faulty.lose_reply_after_commit()
-    change = user(attributes={"a": 1}, grants={"role:r": False}, refresh=True)
+    change = user(attributes={"a": 1}, grants={"role:r": True}, refresh=True)
     with pytest.raises(Unavailable):
         runner.run(plan.stage([change]))
     runner.run(plan.stage([change]))
@@ -305,11 +335,11 @@ def test_an_update_that_does_harm_is_planned_as_well_although_it_stands_among_th
 
 def test_what_was_read_earlier_yields_to_what_the_plan_holds(plan, runner):
     runner.run(plan.stage([user(attributes={"a": "new"}, grants={"role:x": True})]))
-    earlier = user(lane="removals", attributes={"a": "old", "b": 1}, grants={"role:x": False, "role:y": False})
+    earlier = user(lane="removals", attributes={"a": "old", "b": 1}, grants={"role:x": False, "role:y": True})
     runner.run(plan.stage([replace(earlier, hold=Hold("v", ("plan",)))], earlier=True))
     (found,) = everything(plan, runner)
     assert (found.lane, found.attributes) == ("users", {"a": "new", "b": 1})
-    assert (found.grants, found.hold) == ({"role:x": True, "role:y": False}, Hold("v", ("plan",)))
+    assert (found.grants, found.hold) == ({"role:x": True, "role:y": True}, Hold("v", ("plan",)))
 
 
 def test_what_the_guard_said_outlives_a_newer_change(plan, runner):
@@ -372,10 +402,10 @@ def test_a_row_that_was_superseded_is_neither_decided_nor_settled(plan, runner, 
 def test_a_row_that_changed_lanes_meanwhile_is_left_alone(plan, runner):
     runner.run(plan.stage([user()]))
     row = only_row(plan, runner)
-    runner.run(plan.stage([user(lane="removals", gone="permanent")]))
+    runner.run(plan.stage([user(lane="leavers", gone="permanent")]))
     assert runner.run(plan.record([(row, replace(row.pending, decision=UPDATE))])) == []
     runner.run(plan.settle([row]))
-    assert everything(plan, runner) == [user(lane="removals", gone="permanent")]
+    assert everything(plan, runner) == [user(lane="leavers", gone="permanent")]
 
 
 def test_settling_twice_is_settling_once(plan, runner):

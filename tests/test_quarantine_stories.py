@@ -154,6 +154,47 @@ def test_old_failures_on_a_quiet_day_do_not_quarantine_the_job(world):
     assert job(world).quarantine is None
 
 
+def test_failures_that_add_up_over_the_cycles_quarantine_the_job_until_they_are_mended(world):
+    for n in range(90):
+        hire(world, f"user{n}")
+    tick(world)
+    rule = refuse(world, "insert", "title=Spy")
+    reasons = []
+    for batch in range(3):
+        world.pass_time(40 * MINUTE)
+        for n in range(15):
+            hire(world, f"spy{batch}.{n}", jobTitle="Spy")
+        for n in range(30 * batch, 30 * batch + 30):
+            hire(world, f"more{n}")
+        assert tick(world)
+        found = job(world).quarantine
+        reasons.append(found.reason if found is not None else None)
+    assert reasons == [None, None, "EncounteredBaseEscrowThreshold"]
+    assert job(world).quarantine.error.message.endswith("objects failed, 45 fail in all")
+    allow(world, rule)
+    world.pass_time(40 * MINUTE)
+    world.run(control.start(world.engine(), by="a person"))
+    assert tick(world)
+    assert job(world).quarantine is None
+
+
+def test_who_was_mended_one_by_one_does_not_add_up(world):
+    """They stay due for hours after they have succeeded."""
+    spies_ = spies(world, 30)
+    for n in range(90):
+        hire(world, f"user{n}")
+    rule = refuse(world, "insert", "title=Spy")
+    tick(world)
+    for user in spies_:
+        world.directory.update_user(user, jobTitle="Clerk")
+    for n in range(15):
+        hire(world, f"more{n}", jobTitle="Spy")
+    world.pass_time(40 * MINUTE)
+    assert tick(world)
+    assert (state(world, "spy0"), job(world).quarantine) == (ACTIVE, None)
+    allow(world, rule)
+
+
 def test_too_many_unresolved_references_count_in_the_last_threshold_only(world):
     boss = hire(world, "boss", assigned=False)
     hire(world, "ada")

@@ -40,6 +40,28 @@ def test_the_documented_examples_and_the_edges(failures, successes, references, 
     assert escrow_reason(Record(failures, successes, references), Thresholds()) == reason
 
 
+@pytest.mark.parametrize(
+    ("failures", "failing", "references", "reason"),
+    [
+        (2_000, 40_001, 0, "EncounteredBaseEscrowThreshold"),
+        (0, 40_001, 0, "EncounteredBaseEscrowThreshold"),
+        (2_000, 40_000, 0, None),
+        (2_000, 39_000, 21_001, "EncounteredTotalEscrowThreshold"),
+        (2_000, 60_001, 0, "EncounteredTotalEscrowThreshold"),
+        (4_999, 20_000, 0, None),
+    ],
+)
+def test_failures_of_several_cycles_add_up_to_the_absolute_numbers_and_not_to_a_share(
+    failures, failing, references, reason
+):
+    assert escrow_reason(Record(failures, 0, references, failing=failing), Thresholds()) == reason
+
+
+def test_what_fails_in_all_is_told():
+    found = judged(None, Record(2_000, 100, failing=41_000))
+    assert found.error.message == "2,000 of 2,100 objects failed, 41,000 fail in all"
+
+
 def test_small_tenants_scale_the_numbers_and_not_the_share():
     small = Thresholds().scaled(0.001)
     assert (small.least, small.most, small.most_in_all, small.share) == (5, 40, 60, 0.4)

@@ -1,13 +1,14 @@
 """The cycle as a pure state machine: `advance(progress, results, now)` says which steps come next.
 
     reset -> tokens -> groups -> assignments -> compare -> users -> waiting -> changes -> sweep groups      collect
-    -> decide groups -> sweep people -> decide people -> decide memberships            observe and decide
-    -> review -> act removals -> act users -> act groups -> act memberships     review and act
+    -> decide groups -> sweep people -> decide leavers -> decide people -> decide memberships    observe and decide
+    -> review -> act leavers -> act removals -> act users -> act groups -> act memberships       review and act
     -> finish
 
-While acting takes long, every tick of the schedule sends the cycle through collect again: newer rows supersede older
-ones and removals go first. What is staged or decided on the way sends it back to the phase that takes care of it, so
-that no row is left when the cycle finishes. No await, no clock, no store here.
+While deciding or acting takes long, every tick of the schedule sends the cycle through collect again: newer rows
+supersede older ones, and accounts that go come first, then all other removals. Who is found to have left while much is
+still undecided is reviewed and acted on before the rest is decided. What is staged or decided on the way sends it back
+to the phase that takes care of it, so that no row is left when the cycle finishes. No await, no clock, no store here.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ from provisioning.engine.progress import (
     StepResult,
     Sweep,
 )
-from provisioning.model import Lane, ObjectType
+from provisioning.model import REMOVING, Lane, ObjectType
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 NIBBLES = "0123456789abcdef"
 WAIT_FOR_SLOT = 5.0
 ACTING: dict[Phase, Lane] = {
+    "act leavers": "leavers",
     "act removals": "removals",
     "act users": "users",
     "act groups": "groups",
@@ -52,6 +54,7 @@ ACTING: dict[Phase, Lane] = {
 }
 DECIDING: dict[Phase, tuple[Lane, ...]] = {
     "decide groups": ("groups",),
+    "decide leavers": ("leavers",),
     "decide people": ("removals", "users"),
     "decide memberships": ("memberships",),
 }
@@ -101,7 +104,7 @@ def advance(progress: Progress, results: Sequence[StepResult], now: float, pace:
         progress = _weigh(progress, [result.failure for result in results if result.failure], len(results), now, pace)
     if progress.finished or progress.halted is not None or progress.retry_at > now:
         return progress
-    if progress.phase in ACTING and now - progress.collected >= pace.interval:
+    if now - progress.collected >= pace.interval and _may_collect(progress):
         progress = _collect_again(progress, now)
     entered = bool(progress.todo)
     while not entered:
@@ -146,9 +149,12 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
         wave_done=progress.wave_done + result.done,
         held=result.held or progress.held,
         access=result.access or progress.access,
+        reviewed=progress.reviewed and not any(result.decided.get(lane) for lane in REMOVING),
     )
     if result.failure is not None:
         return replace(progress, todo=(step, *progress.todo))
+    if isinstance(step, Act | Decide) and step.lane not in {"leavers", "groups"}:
+        progress = replace(progress, got_on=True)
     if result.follow_up is not None:
         progress = replace(progress, todo=(result.follow_up, *progress.todo))
     match step:
@@ -156,6 +162,8 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
             return replace(progress, reset=())
         case CompareAssignments(old=old, new=new):
             return replace(progress, generation=new, discard=old)
+        case Review(early=False) if result.follow_up is None:
+            return replace(progress, reviewed=True)
         case Act() if result.deferred:
             return replace(progress, later=_put_off(progress.later, step, result.deferred))
         case Finish() if result.staged or result.decided:
@@ -193,17 +201,32 @@ def _begin_anew(progress: Progress) -> Progress:
     needs tokens, so no step that covers rows is in the way.
     """
     progress = replace(progress, kind="initial", phase="begin", watermarks={}, access="", swept=False, todo=())
-    return replace(progress, passes=progress.passes + 1)
+    return replace(progress, passes=progress.passes + 1, early=False)
+
+
+def _may_collect(progress: Progress) -> bool:
+    """Not before the cycle got on with more than leavers since it last did: it comes to its end however many leave, and
+    however long collecting takes. Nor before the groups are decided, which tells who has left.
+    """
+    if progress.early or progress.dry_run or progress.phase not in {*ACTING, "decide people", "decide memberships"}:
+        return False
+    return progress.got_on or not progress.passes
 
 
 def _collect_again(progress: Progress, now: float) -> Progress:
     """Back to collecting; what is still to be done goes back into the bins that its steps cover."""
-    decided = progress.decided
+    bins, decided = progress.bins, progress.decided
     for step in (*progress.todo, *progress.later):
-        if isinstance(step, Act):
+        if isinstance(step, Act | Decide):
             covered = [name for name in BINS if step.first <= name <= step.last]
-            decided = add_counts(decided, {step.lane: dict.fromkeys(covered, max(1, step.rows // len(covered)))})
-    progress = replace(progress, later=(), decided=decided, collected=now, passes=progress.passes + 1, phase="groups")
+            rows: dict[str, dict[str, int]] = {step.lane: dict.fromkeys(covered, max(1, step.rows // len(covered)))}
+            if isinstance(step, Act):
+                decided = add_counts(decided, rows)
+            else:
+                bins = add_counts(bins, rows)
+    early = progress.phase in DECIDING
+    progress = replace(progress, later=(), bins=bins, decided=decided, collected=now, early=early, phase="groups")
+    progress = replace(progress, passes=progress.passes + 1, got_on=False)
     return replace(progress, todo=_collecting(progress, "groups"))
 
 
@@ -219,19 +242,32 @@ def _enter_next(progress: Progress, pace: Pace) -> Progress:
 def _following(progress: Progress) -> Phase:
     """Deciding goes on until nothing is undecided, acting until nothing is left, with review in between."""
     if progress.phase in DECIDING:
-        undecided = (phase for phase, lanes in DECIDING.items() if any(progress.bins.get(lane) for lane in lanes))
-        following: Phase = next(undecided, "review")
-        return following if progress.swept or following == "decide groups" else "sweep people"
+        return _next_deciding(progress)
+    if progress.early and progress.phase in {"review", "act leavers"}:
+        return "act leavers" if progress.phase == "review" else _undecided(progress)
     if progress.phase in ACTING or progress.phase == "review":
         return "finish" if progress.dry_run else _next_acting(progress)
     return PHASES[PHASES.index(progress.phase) + 1]
 
 
+def _next_deciding(progress: Progress) -> Phase:
+    following = _undecided(progress)
+    if not progress.swept and following != "decide groups":
+        return "sweep people"
+    groups_and_leavers = following in {"decide groups", "decide leavers"}
+    return "review" if progress.early and not groups_and_leavers and progress.decided.get("leavers") else following
+
+
+def _undecided(progress: Progress) -> Phase:
+    """The phase that decides what is to be decided next; the review when nothing is."""
+    return next((phase for phase, lanes in DECIDING.items() if any(map(progress.bins.get, lanes))), "review")
+
+
 def _next_acting(progress: Progress) -> Phase:
     """Removals first, and none before it was decided, counted and let through by the review."""
-    if progress.bins.get("removals"):
-        return "decide people"
-    if progress.decided.get("removals") and progress.phase != "review":
+    if any(progress.bins.get(lane) for lane in REMOVING):
+        return "decide leavers"
+    if not progress.reviewed and any(progress.decided.get(lane) for lane in REMOVING):
         return "review"
     return next((phase for phase, lane in ACTING.items() if _outstanding(progress, lane)), "finish")
 
@@ -241,6 +277,8 @@ def _outstanding(progress: Progress, lane: Lane) -> dict[str, int]:
 
 
 def _enter(progress: Progress, phase: Phase, pace: Pace) -> Progress:
+    late = phase in {"decide people", "decide memberships"} or (phase == "review" == _undecided(progress))
+    progress = replace(progress, early=progress.early and not late)
     if phase in ACTING:
         lane = ACTING[phase]
         todo: tuple[Step, ...] = tuple(
@@ -280,7 +318,7 @@ def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
         case "sweep groups" | "sweep people" if progress.kind == "initial" and not progress.swept:
             return _sweeping(phase)
         case "review" | "finish":
-            return (Review(),) if phase == "review" else (Finish(),)
+            return (Review(progress.early),) if phase == "review" else (Finish(),)
         case _:
             return ()
 

@@ -140,12 +140,15 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
 
 
 def lane_of(pending: Pending, decision: Decision) -> Lane:
-    """Whatever does harm stands among the removals, to be counted. An update that was let through goes with the others,
-    so that no leaver waits for it.
+    """Whatever does harm stands among the removals, to be counted. What was let through leaves them so that no leaver
+    waits: accounts that go are written before all else, updates with the others. Who was known to leave before anything
+    was decided stands with the former from the beginning.
     """
-    if isinstance(decision.action, Disable | Remove):
-        return "removals"
-    return home_lane(decision.object) if is_cleared(replace(pending, decision=decision)) else "removals"
+    removes, home = isinstance(decision.action, Disable | Remove), home_lane(decision.object)
+    cleared = is_cleared(replace(pending, decision=decision))
+    if removes and home == "users" and (cleared or pending.lane == "leavers"):
+        return "leavers"
+    return home if cleared and not removes else "removals"
 
 
 async def _keep(work: Work, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:

@@ -11,6 +11,7 @@ from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.model import Pending, membership_key
 from provisioning.rows import Delete, Operation, Put, Row
+from provisioning.rules.escrow import is_forgotten
 
 DUE, HELD = "due", "held"
 PAGE = 1000
@@ -41,6 +42,16 @@ class Due:
         first, after = membership_key(group, ""), ""
         while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
             found.update(key for row in rows if (key := str(row.data["object"])).startswith(first))
+            after = rows[-1].key
+        return found
+
+    async def failing(self, cleared: float) -> set[str]:
+        """The objects that have failed and are to be tried again, without those that a restart at `cleared` forgets."""
+        found: set[str] = set()
+        after = ""
+        while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
+            pendings = [msgspec.convert(row.data, Pending) for row in rows]
+            found |= {p.object for p in pendings if p.escrow is not None and not is_forgotten(p.escrow, cleared)}
             after = rows[-1].key
         return found
 

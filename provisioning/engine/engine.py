@@ -28,6 +28,7 @@ from provisioning.engine.collecting import (
 from provisioning.engine.context import Context
 from provisioning.engine.cycle import advance, begin, end
 from provisioning.engine.deciding import decide_range
+from provisioning.engine.failing import count_failing
 from provisioning.engine.jobs import JobState, Ruling, Tell
 from provisioning.engine.judging import RESTARTED, after_cycle, told_after_cycle
 from provisioning.engine.keys import BINS
@@ -294,9 +295,10 @@ class Engine:
         now = self.context.now()
         job = self.context.job
         await self.context.rows.record_cycle(progress, now)
+        failing = await count_failing(self.context, job.thresholds.most) if progress.finished else 0
 
         def ended(known: JobState) -> tuple[JobState, Sequence[Operation]]:
-            after = after_cycle(known, progress, now, job)
+            after = after_cycle(known, progress, now, job, failing)
             entry = told_after_cycle(progress, now)(known, after)
             rows = (audit.row_of(entry),) if entry is not None else ()
             if progress.dry_run:
@@ -431,7 +433,7 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
             more = await decide_range(work, step) if isinstance(step, Decide) else await act_range(work, step)
             return replace(work.tally.result(), follow_up=more)
         case Review():
-            return await review_cycle(work, progress.counts)
+            return await review_cycle(work, step, progress.counts)
         case Finish():
             return await _finish(work, progress)
 

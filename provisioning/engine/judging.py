@@ -20,8 +20,10 @@ UNJUDGED = frozenset({RESTARTED.code, "LeaseLost"})
 """Ends that say nothing about the job's health."""
 
 
-def after_cycle(state: JobState, progress: Progress, now: float, job: Job) -> JobState:
-    """The same however often it is applied: a driver may die after it has stored this and before the progress."""
+def after_cycle(state: JobState, progress: Progress, now: float, job: Job, failing: int) -> JobState:
+    """The same however often it is applied: a driver may die after it has stored this and before the progress.
+    `failing` objects fail now, whichever cycle they began in.
+    """
     failure = progress.halted.message if progress.halted else ""
     succeeded = state.last_succeeded if failure else now
     code = progress.halted.code if progress.halted else ""
@@ -29,7 +31,7 @@ def after_cycle(state: JobState, progress: Progress, now: float, job: Job) -> Jo
     round_ = f"{progress.cycle}|{progress.round}"
     if state.judged == round_ or (progress.halted is not None and progress.halted.code in UNJUDGED):
         return ended
-    record = record_of(progress, weigh_all=state.tries_all)
+    record = record_of(progress, failing, weigh_all=state.tries_all)
     ended = replace(ended, judged=round_, eager=state.eager and not progress.finished)
     if progress.finished and progress.kind == "initial" and escrow_reason(record, job.thresholds) is not None:
         return _pruned(ended, now)
@@ -69,10 +71,10 @@ def _pruned(state: JobState, now: float) -> JobState:
     return replace(state, quarantine=None, escrows_pruned=True, escrows_cleared=until, paused=state.paused or now)
 
 
-def record_of(progress: Progress, *, weigh_all: bool) -> Record:
-    """What a cycle came to. What failed for the same reason counts once. What had failed before is weighed only where
-    all of it was tried at once, to see whether the job is healthy: else a few old failures on a quiet day would be most
-    of what happens.
+def record_of(progress: Progress, failing: int, *, weigh_all: bool) -> Record:
+    """What a cycle came to. What failed for the same reason counts once. What had failed before is a part of the share
+    only where all of it was tried at once, to see whether the job is healthy: else a few old failures on a quiet day
+    would be most of what happens.
     """
     counts = progress.counts
     failures = sum(counts.get(f"{kind}.failed", 0) for kind in KINDS) - counts.get("failed alike", 0)
@@ -85,4 +87,5 @@ def record_of(progress: Progress, *, weigh_all: bool) -> Record:
         counts.get("failed references", 0),
         SynchronizationError(halted.code, halted.message, halted.halts) if halted is not None else None,
         progress.held,
+        failing,
     )

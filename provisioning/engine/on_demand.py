@@ -33,8 +33,8 @@ from provisioning.model import Fail, Lane, ObjectType, Pending, group_key, membe
 from provisioning.rules.scope import entitles
 from provisioning.rules.summary import SERVICE, Initiator, Occurrence, in_milliseconds, summarize, unconnected
 
-DECIDING: tuple[Lane, ...] = ("groups", "removals", "users", "memberships")
-ACTING: tuple[Lane, ...] = ("removals", "users", "groups", "memberships")
+DECIDING: tuple[Lane, ...] = ("groups", "leavers", "removals", "users", "memberships")
+ACTING: tuple[Lane, ...] = ("leavers", "removals", "users", "groups", "memberships")
 FIRST, LAST = "00", "ff"
 MOST_WAVES = 50
 BUSY = "TooManyRequests"

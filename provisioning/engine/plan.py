@@ -18,12 +18,12 @@ from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
-from provisioning.model import Decision, Lane, Pending, Update, membership_key
+from provisioning.model import REMOVING, Decision, Lane, Pending, Update, membership_key
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 TABLE = "plan"
 CYCLE_PLAN = "cycle"
-OBJECTS_AT_ONCE = 50  # an object may move between lanes, which takes two of a transaction's 100 rows
+OBJECTS_AT_ONCE = 33  # an object may stand in three lanes at worst, and a transaction takes 100 rows
 TRIES = 10
 
 Bins = dict[str, dict[str, int]]
@@ -91,43 +91,50 @@ class Plan:
             known = merged.get(change.object)
             merged[change.object] = merge(known, change) if known else change
         by_partition: dict[str, list[Pending]] = defaultdict(list)
-        bins: Bins = {}
         for change in merged.values():
-            name = bin_of(change.object)
-            by_partition[self._partition(name)].append(change)
-            counts = bins.setdefault(change.lane, {})
-            counts[name] = counts.get(name, 0) + 1
+            by_partition[self._partition(bin_of(change.object))].append(change)
+        bins: Bins = {}
         for partition, group in by_partition.items():
             for start in range(0, len(group), OBJECTS_AT_ONCE):
-                await self._stage_some(partition, group[start : start + OBJECTS_AT_ONCE], earlier=earlier)
+                some = group[start : start + OBJECTS_AT_ONCE]
+                for staged in await self._stage_some(partition, some, earlier=earlier):
+                    counts, name = bins.setdefault(staged.lane, {}), bin_of(staged.object)
+                    counts[name] = counts.get(name, 0) + 1
         return bins
 
-    async def _stage_some(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> None:
+    async def _stage_some(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> list[Pending]:
+        """The rows as they are stored now."""
         for _ in range(TRIES):
-            operations = await self._merging(partition, changes, earlier=earlier)
+            staged, operations = await self._merging(partition, changes, earlier=earlier)
             try:
                 await self._store.commit(TABLE, partition, operations)
             except RowConflict:
                 continue
-            return
+            return staged
         raise Unavailable(f"{len(changes)} changes could not be staged in {TRIES} tries: others write the same rows")
 
-    async def _merging(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> list[Operation]:
+    async def _merging(
+        self, partition: str, changes: Sequence[Pending], *, earlier: bool
+    ) -> tuple[list[Pending], list[Operation]]:
         present = await self._store.get_many(
-            TABLE, [(partition, _key(lane, c.object)) for c in changes for lane in _lanes(c)]
+            TABLE, [(partition, _key(lane, c.object)) for c in changes for lane in _lanes(c.object)]
         )
+        staged: list[Pending] = []
         operations: list[Operation] = []
         for change in changes:
-            rows = [row for lane in _lanes(change) if (row := present.get((partition, _key(lane, change.object))))]
+            keys = [(partition, _key(lane, change.object)) for lane in _lanes(change.object)]
+            rows = [present[key] for key in keys if key in present]
             merged = change
             for row in rows:
                 known = msgspec.convert(row.data, Pending)
                 merged = merge(merged, known) if earlier else merge(known, merged)
+            merged = replace(merged, lane=_lane_to_be_decided_in(merged))
+            staged.append(merged)
             key, data = _key(merged.lane, change.object), msgspec.to_builtins(merged)
             operations.extend(Delete(row.key, row.etag) for row in rows if row.key != key)
             same = next((row for row in rows if row.key == key), None)
             operations.append(Replace(key, data, same.etag) if same else Insert(key, data))
-        return operations
+        return staged, operations
 
     async def rows(self, lane: Lane, first: str, last: str, *, after: str = "", limit: int = 1000) -> list[PlanRow]:
         """Up to `limit` rows of a lane in the bins first..last, in key order, behind the row key `after`."""
@@ -152,27 +159,22 @@ class Plan:
 
     async def planned(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that are to be created or updated, not to be removed."""
-        found = await self._both_lanes(object_keys)
-        return {
-            pending.object
-            for pending in found
-            if pending.lane != "removals" or (pending.decision and isinstance(pending.decision.action, Update))
-        }
+        return {pending.object for pending in await self._all_lanes(object_keys) if _stays(pending)}
 
     async def decisions(self, object_keys: Collection[str]) -> dict[str, Decision]:
         """What was decided of those of the objects that wait to be written."""
-        found = await self._both_lanes(object_keys)
+        found = await self._all_lanes(object_keys)
         return {pending.object: pending.decision for pending in found if pending.decision is not None}
 
     async def pending(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that have a row, whatever is decided."""
-        return {pending.object for pending in await self._both_lanes(object_keys)}
+        return {pending.object for pending in await self._all_lanes(object_keys)}
 
     async def memberships(self, group: str) -> set[str]:
         """The keys of a group's memberships that have a row; they all stand in one bin."""
         first = membership_key(group, "")
         found: set[str] = set()
-        for lane in _both(home_lane(first)):
+        for lane in _lanes(first):
             after = _key(lane, first)
             stop = after + AFTER_ALL
             while rows := await self._store.scan(TABLE, self._partition(bin_of(first)), after=after, before=stop):
@@ -180,10 +182,8 @@ class Plan:
                 after = rows[-1].key
         return found
 
-    async def _both_lanes(self, object_keys: Collection[str]) -> list[Pending]:
-        keys = [
-            (self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _both(home_lane(key))
-        ]
+    async def _all_lanes(self, object_keys: Collection[str]) -> list[Pending]:
+        keys = [(self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _lanes(key)]
         rows = await self._store.get_many(TABLE, keys)
         return [msgspec.convert(row.data, Pending) for row in rows.values()]
 
@@ -233,13 +233,28 @@ def home_lane(object_key: str) -> Lane:
             return "memberships"
 
 
-def _both(lane: Lane) -> tuple[Lane, Lane]:
-    return (lane, "removals")
+def _lanes(object_key: str) -> tuple[Lane, ...]:
+    """The lanes in which a row of this object may stand: its type's own, and those of removals."""
+    home = home_lane(object_key)
+    return (home, *REMOVING) if home == "users" else (home, "removals")
 
 
-def _lanes(change: Pending) -> tuple[Lane, Lane]:
-    """The lanes in which a row of this object may stand: its type's own, and the removals."""
-    return _both(home_lane(change.object))
+def _lane_to_be_decided_in(change: Pending) -> Lane:
+    """Users who may have left come first, whatever else is known to have changed about them."""
+    if home_lane(change.object) != "users":
+        return change.lane
+    disabled = change.attributes is not None and change.attributes.get("accountEnabled") is False
+    leaves = change.gone is not None or change.unproven or disabled or False in change.grants.values()
+    return "leavers" if leaves else change.lane
+
+
+def _stays(pending: Pending) -> bool:
+    """Whether the object is not to be removed; who may have left and is not decided yet stays unless it is deleted."""
+    if pending.lane not in REMOVING:
+        return True
+    if pending.decision is None:
+        return pending.lane == "leavers" and pending.gone is None
+    return isinstance(pending.decision.action, Update)
 
 
 def _key(lane: Lane, object_key: str) -> str:

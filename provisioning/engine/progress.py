@@ -22,9 +22,11 @@ Phase = Literal[
     "sweep groups",
     "decide groups",
     "sweep people",
+    "decide leavers",
     "decide people",
     "decide memberships",
     "review",
+    "act leavers",
     "act removals",
     "act users",
     "act groups",
@@ -121,8 +123,12 @@ class Decide(Struct, frozen=True, tag=True, omit_defaults=True):
     after: str = ""
 
 
-class Review(Struct, frozen=True, tag=True):
-    """Count the removals of the whole plan and hold them if they are too many."""
+class Review(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Count the removals of the whole plan and hold them if they are too many. An `early` one is about the leavers
+    alone, before the rest of the plan is decided.
+    """
+
+    early: bool = False
 
 
 class Act(Struct, frozen=True, tag=True, omit_defaults=True):
@@ -210,7 +216,9 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     that the cycle began with, `restart` names the order to begin anew that it began with, and `reset` what of it is
     still to be done. Others' changes in ServiceNow are read from `changes_since` on (0: not at all), and the bins from
     the first to the last of `compares` are compared. `disturbed` is true once a step ended in the middle: what it
-    counted may be wrong.
+    counted may be wrong. `reviewed` is true when all the harm that was decided has been counted,
+    `early` while a cycle that collected again before it had decided everything takes care of who has left meanwhile.
+    `got_on` is true when more than groups and leavers was decided or carried out since it last collected again.
     """
 
     cycle: str
@@ -233,6 +241,9 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     passes: int = 0
     collected: float = 0.0
     swept: bool = False
+    reviewed: bool = False
+    early: bool = False
+    got_on: bool = False
     todo: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()
     later: tuple[Act, ...] = ()

@@ -21,7 +21,7 @@ from provisioning.engine.rejecting import reject
 from provisioning.engine.surveying import Removal, Survey, removals, survey, waiting
 from provisioning.engine.tally import kind_of
 from provisioning.engine.work import Work
-from provisioning.model import Clearance, Hold, Pending
+from provisioning.model import REMOVING, Clearance, Hold, Lane, Pending
 from provisioning.rules.audit import SYSTEM, Audited, Changes
 from provisioning.rules.review import HarmKind, Part, Verdict, clearance_of, review
 from provisioning.rules.summary import Occurrence, in_milliseconds
@@ -48,13 +48,14 @@ async def review_plan(work: Work) -> StepResult:
     return await _review(work, state, None, {})
 
 
-async def review_cycle(work: Work, counts: Mapping[str, int]) -> StepResult:
+async def review_cycle(work: Work, step: Review, counts: Mapping[str, int]) -> StepResult:
     """As `review_plan`, for the whole cycle, which has counted `counts` so far: what is held already counts as well. A
     review that broke off half-way, or one that follows when more was collected, would otherwise let the rest through.
+    An early one leaves what is still being decided alone: of that a part is known, which is not to pass as the whole.
     """
     state, _ = await work.context.rows.state()
     growth = counts if state.counted != work.origin.cycle else {}
-    return await _review(work, state, _ruling(work, state), growth, whole=True)
+    return await _review(work, state, _ruling(work, state), growth, step)
 
 
 def _ruling(work: Work, state: JobState) -> Ruling | None:
@@ -66,9 +67,11 @@ def _ruling(work: Work, state: JobState) -> Ruling | None:
 
 
 async def _review(
-    work: Work, state: JobState, ruling: Ruling | None, growth: Mapping[str, int], *, whole: bool = False
+    work: Work, state: JobState, ruling: Ruling | None, growth: Mapping[str, int], step: Review | None = None
 ) -> StepResult:
-    found = await survey(work, ruling)
+    whole = step is not None
+    lanes: tuple[Lane, ...] = ("leavers",) if step is not None and step.early else REMOVING
+    found = await survey(work, ruling, lanes)
     if not found.kinds and state.held is None:
         return work.tally.result()
     executed = await work.context.executed.count(work.context.now())
@@ -80,8 +83,8 @@ async def _review(
     if ruling is not None and (found.is_listed or orders.shown):
         await _use(work, ruling)
     deadline = work.context.now() + work.context.time_box if whole else math.inf
-    if not await _carry_out(work, orders, deadline, had_held=state.held is not None):
-        return replace(work.tally.result(), follow_up=Review())
+    if not await _carry_out(work, orders, lanes, deadline, had_held=state.held is not None):
+        return replace(work.tally.result(), follow_up=step)
     if not whole and not orders.number:
         return work.tally.result()
     await _list(work, orders.plan)
@@ -152,9 +155,9 @@ async def _use(work: Work, ruling: Ruling) -> None:
     )
 
 
-async def _carry_out(work: Work, orders: Orders, deadline: float, *, had_held: bool) -> bool:
+async def _carry_out(work: Work, orders: Orders, lanes: Sequence[Lane], deadline: float, *, had_held: bool) -> bool:
     """False when the time was up: the review goes on with another step, which finds the same."""
-    async for page in removals(work):
+    async for page in removals(work, lanes):
         fresh = [removal for removal in page if not removal.is_cleared]
         ruled = [removal for removal in fresh if orders.rules(removal)]
         if orders.ruling is not None and orders.ruling.approves:
@@ -171,13 +174,13 @@ async def _carry_out(work: Work, orders: Orders, deadline: float, *, had_held: b
 
 
 async def _clear(work: Work, items: Sequence[tuple[Removal, Clearance]]) -> None:
-    """An update goes back to its own lane, behind the leavers."""
-    rows = []
+    """An update goes back to its own lane, an account that goes ahead of everything else."""
+    rows, before = [], {removal.decision.object: removal.row.pending.lane for removal in (r for r, _ in items)}
     for removal, clearance in items:
         pending = replace(removal.row.pending, clearance=clearance)
         rows.append((removal.row, replace(pending, lane=lane_of(pending, removal.decision))))
     for row in await work.plan.record(rows):
-        if row.pending.lane != "removals":
+        if row.pending.lane != before[row.pending.object]:
             work.tally.add_decided(row.pending.lane, row.pending.object)
 
 

@@ -9,7 +9,7 @@ from provisioning.engine.jobs import Ruling
 from provisioning.engine.keys import digest
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.work import Work
-from provisioning.model import Decision, Pending
+from provisioning.model import REMOVING, Decision, Lane, Pending
 from provisioning.rules.review import Grouped, Harm, HarmKind, Part, harm_of, is_cleared, parts_of, version_of
 
 SPACE = 2**256
@@ -104,9 +104,9 @@ class Survey:
         return [self.at(part) for part in parts]
 
 
-async def survey(work: Work, ruling: Ruling | None) -> Survey:
+async def survey(work: Work, ruling: Ruling | None, lanes: Collection[Lane] = REMOVING) -> Survey:
     found = Survey()
-    async for page in removals(work):
+    async for page in removals(work, lanes):
         for removal in page:
             match = removal.decision.match
             found.adopted += removal.harm.kind == "wipes" and match is not None and match.how != "link"
@@ -133,16 +133,17 @@ def _add(count: Count, removal: Removal, ruling: Ruling | None) -> None:
         count.passed += 1
 
 
-async def removals(work: Work) -> AsyncIterator[list[Removal]]:
-    """Pages of the plan. Rows may be taken out of it in between."""
-    after = ""
-    while rows := await work.plan.rows("removals", "00", "ff", after=after):
-        yield [
-            Removal(row, decision, harm, version_of(decision))
-            for row in rows
-            if (decision := row.pending.decision) is not None and (harm := harm_of(decision)) is not None
-        ]
-        after = rows[-1].key
+async def removals(work: Work, lanes: Collection[Lane] = REMOVING) -> AsyncIterator[list[Removal]]:
+    """Pages of the plan. Rows may be taken out of it in between, or move from a lane to one before it."""
+    for lane in lanes:
+        after = ""
+        while rows := await work.plan.rows(lane, "00", "ff", after=after):
+            yield [
+                Removal(row, decision, harm, version_of(decision))
+                for row in rows
+                if (decision := row.pending.decision) is not None and (harm := harm_of(decision)) is not None
+            ]
+            after = rows[-1].key
 
 
 async def waiting(work: Work) -> AsyncIterator[list[Pending]]:

@@ -1,8 +1,8 @@
 """When a job is put into quarantine, how seldom it then runs, and when it leaves. Pure; Entra's rules and numbers.
 
 A critical error (credentials, an instance that is none) counts at once, so that a wrong password is not tried every
-few minutes until the account is locked. Else the failures of a cycle are weighed. Knows no store and no cycle: it is
-given numbers.
+few minutes until the account is locked. Else failures are weighed: those of a cycle as a share of what it did, and all
+that fail now, in whichever cycle they began, against absolute numbers. Knows no store and no cycle: numbers are given.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Quarantine(Struct, frozen=True):
 
 
 class Thresholds(Struct, frozen=True):
-    """Failures of a cycle: below `least` none of them matters, `share` is of its events, `most` and `most_in_all` are
-    absolute; only the last one counts references that could not be resolved.
+    """Below `least` failures of a cycle none of them matters to it; `share` is of its events; `most` and `most_in_all`
+    are how many objects may fail at a time. Only the last one counts the cycle's unresolved references as well.
     """
 
     least: int = 5_000
@@ -83,7 +83,8 @@ class Thresholds(Struct, frozen=True):
 
 class Record(Struct, frozen=True):
     """What a cycle came to: `failures` and `successes` of objects, `references` that could not be resolved, the error
-    that stopped it if one did, and the id of the plan whose removals it holds.
+    that stopped it if one did, and the id of the plan whose removals it holds. `failing` objects fail after it, those
+    of earlier cycles included.
     """
 
     failures: int = 0
@@ -91,16 +92,21 @@ class Record(Struct, frozen=True):
     references: int = 0
     error: SynchronizationError | None = None
     held: str | None = None
+    failing: int = 0
+
+    @property
+    def in_all(self) -> int:
+        return max(self.failing, self.failures)
 
 
 def escrow_reason(record: Record, thresholds: Thresholds) -> Reason | None:
     """Whether too much has failed."""
-    if record.failures + record.references > thresholds.most_in_all:
+    if record.in_all + record.references > thresholds.most_in_all:
         return "EncounteredTotalEscrowThreshold"
+    if record.in_all > thresholds.most:
+        return "EncounteredBaseEscrowThreshold"
     if record.failures < thresholds.least:
         return None
-    if record.failures > thresholds.most:
-        return "EncounteredBaseEscrowThreshold"
     if record.failures > thresholds.share * (record.failures + record.successes):
         return "EncounteredEscrowProportionThreshold"
     return None
@@ -117,6 +123,7 @@ def judge(
     if (reason := escrow_reason(record, thresholds)) is not None:
         events = record.failures + record.successes
         told = f"{record.failures:,} of {events:,} objects failed"
+        told += f", {record.failing:,} fail in all" if record.failing > record.failures else ""
         told += f", and {record.references:,} references could not be resolved" if record.references else ""
         return _imposed(before, reason, SynchronizationError(reason, told), now, interval)
     if record.held is not None:
