@@ -40,6 +40,7 @@ from provisioning.engine.progress import (
     Sweep,
 )
 from provisioning.model import Lane, ObjectType
+from provisioning.rules.instance import newest, newest_ended
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 NIBBLES = "0123456789abcdef"
@@ -146,6 +147,8 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
         wave_done=progress.wave_done + result.done,
         held=result.held or progress.held,
         access=result.access or progress.access,
+        written=newest({**progress.written, **result.written}),
+        ended=newest_ended((*progress.ended, *result.ended)),
     )
     if result.failure is not None:
         return replace(progress, todo=(step, *progress.todo))
