@@ -86,7 +86,7 @@ class KnownInstance:
             seen.number or known.number,
             seen.name or known.name,
             {witness: made for witness, made in known.witnesses.items() if witness in seen.made},
-            {record: seen.updated.get(record) or at for record, at in known.updated.items() if record in seen.made},
+            {record: at for record, at in known.updated.items() if record in seen.made} | {**seen.updated},
             known.ended,
             accepted=known.accepted,
         )
