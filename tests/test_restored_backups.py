@@ -292,6 +292,15 @@ def test_a_restore_in_the_middle_of_a_cycle_is_noticed_by_what_the_cycle_has_wri
     assert "set back" in refused(world)
 
 
+def test_what_others_had_updated_before_it_was_restored_counts_too(world):
+    backup = world.instance.backup()
+    meddle(world, "user0", phone="+44 1")
+    hire(world, "eve")
+    after(world, INTERVAL)
+    restore(world, backup)
+    assert "set back" in refused(world)
+
+
 def test_when_the_restore_is_undone_the_job_goes_on_by_itself(world):
     backup = world.instance.backup()
     world.directory.unassign_principal(world.users[5])

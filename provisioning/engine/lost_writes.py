@@ -2,7 +2,8 @@
 before it: memberships that were ended and records that were deleted are there again, and nothing else leads to them.
 
 The log tells which they were. Only rows and records with the very sys_ids that we had deleted count: what somebody made
-anew is others'. Nothing is written to ServiceNow here; the next cycle proves and decides each as always.
+anew is others'. Nothing is written to ServiceNow here, and nothing is staged: a restarted job looks at all that it
+remembers, proves each and decides it as always.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from msgspec.structs import replace
 from provisioning.engine.context import Context
 from provisioning.engine.journal import KINDS
 from provisioning.engine.keys import ends, identity
-from provisioning.engine.plan import home_lane
-from provisioning.model import MEMBERSHIPS, Edge, Link, ObjectType, Pending
+from provisioning.model import MEMBERSHIPS, Edge, Link, ObjectType
 from provisioning.rules.log_query import Condition, LogQuery
 
 MARGIN = 3600.0
@@ -70,17 +70,15 @@ async def _recall_memberships(context: Context, last: Mapping[str, tuple[str, st
     taken away by others.
     """
     edges = await context.edges.load([ends(key) for key in last]) if last else {}
-    saved, staged = [], []
+    saved = []
     for key, (action, sys_id) in last.items():
         group, member = ends(key)
         edge = edges.get((group, member)) or Edge(group, member)
         if action == "delete" and sys_id in present and edge.sys_id is None:
             saved.append(replace(edge, sys_id=sys_id, origin="created"))
-            staged.append(Pending(key, "removals", withdrawn=True, unproven=True))
         elif action == "create" and sys_id not in present and edge.sys_id == sys_id:
             saved.append(replace(edge, sys_id=None, origin=None, drifted=False))
     await context.edges.save(saved)
-    await _stage(context, staged)
 
 
 async def _recall_records(context: Context, deleted: Mapping[str, str]) -> None:
@@ -93,14 +91,8 @@ async def _recall_records(context: Context, deleted: Mapping[str, str]) -> None:
         (holder,) = await context.links.claim([Link(link.type, link.id, sys_id=sys_id)])
         if holder is None:
             await context.links.save([(again, etag)])
-            await _stage(context, [Pending(key, home_lane(key), refresh=True, unproven=True)])
 
 
 def _before(link: Link) -> Link:
     """With the generation that the deleted record had."""
     return replace(link, generation=max(0, link.generation - 1))
-
-
-async def _stage(context: Context, pendings: list[Pending]) -> None:
-    now = context.now()
-    await context.due.add([(now, pending) for pending in pendings])
