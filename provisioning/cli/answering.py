@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import to_builtins
 from rich.text import Text
@@ -17,6 +18,7 @@ from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.model import Lifecycle
 
 STEPS = {
     "import": "Import",
@@ -30,6 +32,7 @@ PLANNED = {"create": "would create", "update": "would update", "disable": "would
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
 MOST_WAITING = 10_000
+STATES = (*get_args(Lifecycle), "unknown")
 
 
 async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
@@ -132,6 +135,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "target": app.settings.instance_host,
         "scope": app.settings.scope,
         "managed": state.managed,
+        "states": _states(state.states),
         "lastCycle": cycles[0] if cycles else None,
         "lastSucceeded": _when(state.last_succeeded),
         "lastFailure": state.last_failure or None,
@@ -152,6 +156,8 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     shell.say(f"Target      {document['target']}, scope {document['scope']}")
     managed = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(state.managed.items()))
     shell.say(f"Managed     {managed or 'nothing yet'}")
+    for kind, numbers in document["states"].items():
+        shell.say(f"  {kind}s".ljust(12) + ", ".join(f"{number:,} {name}" for name, number in numbers.items()))
     if cycles:
         last = cycles[0]
         took = duration(last["ended"] - last["began"])
@@ -183,6 +189,13 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
             f"Ruling      plan {ruling.plan} {word} by {ruling.by}; for the next cycle that begins before {until}"
         )
     return Exit.OK
+
+
+def _states(numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """By kind, and in the order in which an object goes through them."""
+    known = {kind: {name: numbers.get(f"{kind}.{name}", 0) for name in STATES} for kind in ("user", "group")}
+    found = {kind: {name: number for name, number in each.items() if number} for kind, each in known.items()}
+    return {kind: each for kind, each in found.items() if each}
 
 
 def _when(seconds: float) -> str | None:

@@ -32,9 +32,13 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
     still = await context.nesting.hold(suspects) if suspects else {}
     both = {
-        (group, member): (known["group", group].link.sys_id or "", known["user", member].link.sys_id or "")
-        for group, member in pairs
-        if known["group", group].link.linked and known["user", member].link.linked
+        (group, member): (known["group", group].link.record or "", known["user", member].link.record or "")
+        for (group, member), pending in zip(pairs, pendings, strict=True)
+        if all(
+            # What a restart has made us forget is where a membership that ended is still to be taken away.
+            link.managed if pending.withdrawn else link.linked
+            for link in (known["group", group].link, known["user", member].link)
+        )
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
     unsettled = [

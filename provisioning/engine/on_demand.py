@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from provisioning.engine.acting import act_range
 from provisioning.engine.deciding import decide_range
 from provisioning.engine.engine import Engine
-from provisioning.engine.managed import add_managed
+from provisioning.engine.jobs import counting
 from provisioning.engine.observe import grants_of
 from provisioning.engine.plan import home_lane
 from provisioning.engine.progress import Act, Decide
@@ -61,9 +62,7 @@ async def provision_on_demand(engine: Engine, key: str, *, write: bool) -> Answe
         held = (await review_plan(work)).held
         if write:
             held = await _act(work) or held
-            await engine.context.rows.change_state(
-                lambda state: replace(state, managed=add_managed(state.managed, tally.counts))
-            )
+            await engine.context.rows.change_state(partial(counting, tally.counts))
         else:
             await _record_planned(work)
     entries = [summarize(occurrence, work.origin) for occurrence in tally.occurrences or ()]

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_item
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -173,7 +173,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     if forgotten:
         await work.context.links.forget(forgotten)
         for link in forgotten:
-            work.tally.count(f"managed.{link.type}", -1 if link.linked else 0)
+            work.tally.count_managed(link, None)
     fresh = [link for item, link in kept if _is_new(item, link)]
     holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
     taken = [item.row for item, link in kept if holders.get(link.id)]
@@ -189,13 +189,9 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
             conflicts.append(item.row)
             continue
         settled.append(item)
-        if _is_new(item, link):
+        work.tally.count_managed(item.link, link)
+        if _is_new(item, link) or _returns(item.link, link):
             arrived.add(link.id)
-            work.tally.count(f"managed.{link.type}", int(not (item.link and item.link.linked)))
-        elif _returns(item.link, link):
-            arrived.add(link.id)
-        elif item.link and item.link.linked and not link.linked:
-            work.tally.count(f"managed.{link.type}", -1)
     await decide_again(work, conflicts)
     return settled, arrived
 
@@ -228,11 +224,19 @@ def _link_after(item: Settled, at: float) -> Link | None:
         drifted=remembered(item.decision, item.link),
         escrow=None,
         announce=False,
+        **_state_after(item.link, item.decision, at),
     )
     link = _link_after_outcome(item, base, at)
+    if link is not None and not isinstance(item.outcome, Unsettled):
+        link = replace(link, disabling=False)
     if link is not None and (_is_new(item, link) or _returns(item.link, link)):
         return replace(link, announce=True)
     return link
+
+
+def _state_after(before: Link, decision: Decision, at: float) -> dict[str, Any]:
+    changed = decision.state is not None and decision.state != before.state
+    return {"state": decision.state, "since": at} if changed else {}
 
 
 def _is_new(item: Settled, link: Link) -> bool:
@@ -288,7 +292,7 @@ def _link_after_write(base: Link, decision: Decision, record: dict[str, str]) ->
             known = _written(_found(base, decision), sys_id, fields, record)
             return replace(known, enabled=known.enabled and in_scope(decision.scope))
         case Disable(sys_id=sys_id, fields=fields):
-            known = _found(base, decision) if in_scope(decision.scope) else base
+            known = _found(base, decision) if in_scope(decision.scope) else _agreeing(base, decision)
             return replace(_written(known, sys_id, fields, record), enabled=False)
         case _:
             return None
@@ -298,7 +302,8 @@ def _link_after_removal(base: Link, *, restorable: bool) -> Link | None:
     """The grants are remembered of who may be restored: nothing tells them again. No sys_id is used twice."""
     if not restorable or not base.grants:
         return None
-    return Link(base.type, base.id, grants=base.grants, generation=base.generation + 1, manager=base.manager)
+    link = Link(base.type, base.id, grants=base.grants, generation=base.generation + 1, manager=base.manager)
+    return replace(link, state=base.state, since=base.since)
 
 
 def _link_after_skip(base: Link, decision: Decision) -> Link:
@@ -310,10 +315,12 @@ def _link_after_skip(base: Link, decision: Decision) -> Link:
             return base
         if isinstance(decision.action, Skip) and decision.action.reason in {"NotPermitted", REJECTED}:
             return base
-        return replace(in_place_of(_found(base, decision), found), sys_id=found, intended=False, enabled=True)
+        return replace(
+            in_place_of(_found(base, decision), found), sys_id=found, former=None, intended=False, enabled=True
+        )
     if found is None:  # whatever record there was is gone as well
-        return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={})
-    return replace(base, enabled=False, intended=False)
+        return replace(base, sys_id=None, former=None, intended=False, enabled=False, written={}, altered={})
+    return replace(_agreeing(base, decision), enabled=False, intended=False)
 
 
 def _origin(decision: Decision) -> Literal["created", "adopted"]:
@@ -321,8 +328,11 @@ def _origin(decision: Decision) -> Literal["created", "adopted"]:
 
 
 def _found(link: Link, decision: Decision) -> Link:
-    written = {**link.written, **decision.agreed}
-    return replace(with_keys(link, decision), origin=link.origin or _origin(decision), written=written)
+    return replace(with_keys(_agreeing(link, decision), decision), origin=link.origin or _origin(decision))
+
+
+def _agreeing(link: Link, decision: Decision) -> Link:
+    return replace(link, written={**link.written, **decision.agreed})
 
 
 def in_place_of(link: Link, sys_id: str) -> Link:
@@ -344,6 +354,7 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
     return replace(
         link,
         sys_id=sys_id,
+        former=None,
         intended=False,
         enabled=True,
         written={**link.written, **fields},
