@@ -235,6 +235,15 @@ class Escrow(Struct, frozen=True):
     removal: bool = False
 
 
+class Neighbour(Struct, frozen=True, omit_defaults=True):
+    """Another job of the same instance and the record that it manages for the same person or group; "" for a job that
+    nobody waits for any more, and for a record that nobody has seen yet.
+    """
+
+    job: str
+    sys_id: str = ""
+
+
 class Link(Struct, frozen=True, omit_defaults=True):
     """What is remembered of one source object: its record in ServiceNow and why it is in scope.
 
@@ -245,10 +254,12 @@ class Link(Struct, frozen=True, omit_defaults=True):
     (cut, refused as a choice, dropped by an ACL): both unchanged means that sending them again would change nothing.
     Columns that agreed already count as written. `drifted` holds what others made of columns afterwards, as far as it
     was told and left. `announce` is true from when the record is known until the object is settled the next time: who
-    waits for it may not have been called yet. `state` is what the object was found to be when it was last settled,
-    `since` when (seconds since 1970); None in what older versions stored. `disabling` is true from before a disablement
-    is sent until its outcome is known. `former` is the record that the object had when a restart dropped the links: out
-    of scope it is found there, in scope it is matched by its key again.
+    waits for it may not have been called yet. `released` is true once all was done for an object that is out of scope:
+    another job may take the record over. `foreign` is the record that another job manages for an object that is not
+    linked here. `state` is what the object was found to be when it was last settled, `since` when (seconds since 1970);
+    None in what older versions stored. `disabling` is true from before a disablement is sent until its outcome is
+    known. `former` is the record that the object had when a restart dropped the links: out of scope it is found there,
+    in scope it is matched by its key again.
     """
 
     type: ObjectType
@@ -271,6 +282,8 @@ class Link(Struct, frozen=True, omit_defaults=True):
     since: float = 0.0
     disabling: bool = False
     former: str | None = None
+    released: bool = False
+    foreign: Neighbour | None = None
 
     @property
     def linked(self) -> bool:
@@ -286,6 +299,15 @@ class Link(Struct, frozen=True, omit_defaults=True):
     def record(self) -> str | None:
         """The record that is or was the object's."""
         return self.sys_id or self.former
+
+    @property
+    def reference(self) -> str | None:
+        """The record that a manager or a membership may refer to: of a user also one that another job manages. A
+        group's memberships are written by nobody but its own job.
+        """
+        if self.linked:
+            return self.sys_id
+        return self.foreign.sys_id or None if self.foreign is not None and self.type == "user" else None
 
 
 class Edge(Struct, frozen=True, omit_defaults=True):
@@ -414,6 +436,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     records that were not found. `told` means that the log has it already. `agreed` are values that the record was found
     to hold already, `drifted` what others changed of it (None where that was not compared).
     `state` is where the object stands, None where that could not be told.
+    `neighbour` is the other job that manages the record, which is left to it.
     `lost` is the sys_id of the record that the object was linked to and that is gone, `group_limit` how many such
     changes to its members the group of a membership may have without a person's word (None: any number).
     """
@@ -438,6 +461,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     lost: str = ""
     state: Lifecycle | None = None
     group_limit: int | None = None
+    neighbour: Neighbour | None = None
 
 
 class Clearance(Struct, frozen=True, omit_defaults=True):
@@ -466,8 +490,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     `reconciles` means that nothing else is known than that it is time to compare both sides, or that others changed the
     record. `withdrawn` is a membership that ended,
     `owned` one that goes although others made it. `escrow` is the failure for which the row is tried again. `hold` and
-    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970;
-    `link_etag` is that of the link decided on.
+    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970,
+    `spent` is how many seconds the reading and deciding took; `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -486,6 +510,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     clearance: Clearance | None = None
     escrow: Escrow | None = None
     decided_at: float = 0.0
+    spent: float = 0.0
     link_etag: str = ""
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -12,13 +12,16 @@ from rich.text import Text
 from rich.tree import Tree
 
 from provisioning.app import App
+from provisioning.cli import waiting as waits
 from provisioning.cli.holding import as_json as held_as_json
-from provisioning.cli.holding import sentences
+from provisioning.cli.holding import rejected_sentence, sentences
 from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
 from provisioning.model import Lifecycle
+from provisioning.rules.error_codes import ERROR_CODES
+from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
 
 STEPS = {
     "import": "Import",
@@ -31,13 +34,22 @@ STEPS = {
 PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
-MOST_WAITING = 10_000
 STATES = (*get_args(Lifecycle), "unknown")
 
 
-async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
-    """One object, now: what was found, decided and, with `write`, done."""
-    found = await provision_on_demand(app.engine, key, write=write)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One user or group; of a group's members those that are named (None: all); whether to `write` what is decided."""
+
+    key: str
+    members: tuple[str, ...] | None
+    write: bool
+
+
+async def answer(app: App, shell: Shell, asked: Asked, *, as_json: bool) -> Exit:
+    """One object, now: what was found, decided and, if asked for, done."""
+    write, by = asked.write, Initiator("user", shell.who)
+    found = await provision_on_demand(app.engine, asked.key, write=write, members=asked.members, by=by)
     failed = any(entry["provisioningStatusInfo"]["status"] == "failure" for entry in found.entries)
     if as_json:
         shell.print_json({"object": found.object, "name": found.name, "held": found.held, "entries": found.entries})
@@ -81,6 +93,10 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
     for step in entry["provisioningSteps"]:
         kind, status = step["provisioningStepType"], step["status"]
         label = "Action" if step is entry["provisioningSteps"][-1] else STEPS.get(kind, kind)
+        if step["name"] in DETERMINED.values():
+            label = "Decision"
+        elif step["name"] == CONNECTION:
+            label = "Connection"
         description = step["description"]
         if kind == "export" and not write and action in PLANNED:
             description = f"{PLANNED[action]} the record; nothing was sent"
@@ -94,9 +110,16 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
                 branch.add(Text(part))
     _add_values(tree, entry)
     error = entry["provisioningStatusInfo"]["errorInformation"]
-    if error and error["recommendedAction"]:
+    if error and error["recommendedAction"] and not _mends_itself(error["errorCode"], entry):
         tree.add(Text(f"{'Way out':<11} {error['recommendedAction']}", style="yellow"))
     return tree
+
+
+def _mends_itself(code: str, entry: Entry) -> bool:
+    """Of what is as it should be nobody needs to be told a way out."""
+    known = ERROR_CODES.get(code)
+    skipped = entry["provisioningStatusInfo"]["status"] == "skipped"
+    return skipped and known is not None and known.owner == "nobody"
 
 
 def _add_values(tree: Tree, entry: Entry) -> None:
@@ -113,14 +136,6 @@ def _add_values(tree: Tree, entry: Entry) -> None:
         branch.add(line)
 
 
-def _waiting(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """What is missed and by how many; the display values of records stay out of it, they may be redacted."""
-    missed = Counter(missing for missing, _ in pairs)
-    people = {missing: number for missing, number in missed.most_common() if not missing.startswith("name:")}
-    records = Counter(missing.split(":", 2)[1] for missing, _ in pairs if missing.startswith("name:"))
-    return {"objects": len(pairs), "forPeople": people, "forRecords": dict(records.most_common())}
-
-
 async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     """Where the job stands, from its own state; asks neither side."""
     rows, now = app.engine.context.rows, app.engine.context.now()
@@ -128,7 +143,9 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
-    waiting = _waiting(await app.engine.context.waiting.everything(MOST_WAITING))
+    waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
+    rejected = await app.engine.context.rejections.count()
+    elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -143,8 +160,10 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         if running
         else None,
         "held": held_as_json(state.held),
+        "rejected": rejected,
         "due": await app.engine.is_due(),
         "waiting": waiting,
+        "managedByAnotherJob": elsewhere,
         "status": state.status,
         "quarantine": to_builtins(state.in_quarantine) if state.in_quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
@@ -154,16 +173,9 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         return Exit.OK
     shell.say(f"Job         {document['job']}")
     shell.say(f"Target      {document['target']}, scope {document['scope']}")
-    managed = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(state.managed.items()))
-    shell.say(f"Managed     {managed or 'nothing yet'}")
-    for kind, numbers in document["states"].items():
-        shell.say(f"  {kind}s".ljust(12) + ", ".join(f"{number:,} {name}" for name, number in numbers.items()))
-    if cycles:
-        last = cycles[0]
-        took = duration(last["ended"] - last["began"])
-        shell.say(f"Last cycle  {last['kind']}, began {_when(last['began'])}, took {took}")
-    else:
-        shell.say("Last cycle  none yet: start one with `python -m provisioning run`")
+    for line in _managed_lines(state.managed, document["states"]):
+        shell.say(line)
+    shell.say(_last_cycle(cycles[0] if cycles else None))
     if running is not None:
         ago = duration(max(0.0, now - running.began))
         shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
@@ -175,20 +187,33 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         following = _when(state.in_quarantine.next_attempt)
         shell.say(f"Quarantine  {state.in_quarantine.reason}, tried again by itself at {following}")
     if waiting["objects"]:
-        people, records = waiting["forPeople"], sum(waiting["forRecords"].values())
-        told = ", ".join(f"{number:,} for a record of {table}" for table, number in waiting["forRecords"].items())
-        shell.say(
-            f"Waiting     {waiting['objects']:,} references: {len(people):,} users or groups that are not provisioned "
-            f"are missed{'; ' + told if records else ''}"
-        )
+        shell.say(f"Waiting     {waits.in_short(waiting)}")
+    if any(elsewhere.values()):
+        told = ", ".join(f"{number:,} {kind}s" for kind, number in elsewhere.items())
+        shell.say(f"Other jobs  {told} in scope wait until another job of the instance lets go of their records")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
+    if (left := rejected_sentence(rejected)) is not None:
+        shell.say(f"Rejected    {left}")
     if (ruling := state.ruling) is not None and not ruling.used:
         word, until = "approved" if ruling.approves else "rejected", _when(ruling.expires)
         shell.say(
             f"Ruling      plan {ruling.plan} {word} by {ruling.by}; for the next cycle that begins before {until}"
         )
     return Exit.OK
+
+
+def _last_cycle(last: Mapping[str, Any] | None) -> str:
+    if last is None:
+        return "Last cycle  none yet: start one with `python -m provisioning run`"
+    return f"Last cycle  {last['kind']}, began {_when(last['began'])}, took {duration(last['ended'] - last['began'])}"
+
+
+def _managed_lines(managed: Mapping[str, int], states: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    told = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(managed.items()))
+    yield f"Managed     {told or 'nothing yet'}"
+    for kind, numbers in states.items():
+        yield f"  {kind}s".ljust(12) + ", ".join(f"{number:,} {name}" for name, number in numbers.items())
 
 
 def _states(numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ import msgspec
 from provisioning.engine.keys import digest
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
-from provisioning.model import Pending
+from provisioning.model import Pending, membership_key
 from provisioning.rows import Delete, Operation, Put, Row
 
 DUE, HELD = "due", "held"
@@ -34,6 +34,15 @@ class Due:
         """Up to 1,000 objects whose time has come."""
         rows = await self._store.scan(DUE, self._job, before=f"{int(now) + 1:012d}", limit=PAGE)
         return [(row, msgspec.convert(row.data, Pending)) for row in rows]
+
+    async def memberships(self, group: str) -> set[str]:
+        """The keys of a group's memberships that wait for their time. Reads all that waits."""
+        found: set[str] = set()
+        first, after = membership_key(group, ""), ""
+        while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
+            found.update(key for row in rows if (key := str(row.data["object"])).startswith(first))
+            after = rows[-1].key
+        return found
 
     async def remove(self, rows: Collection[Row]) -> None:
         await commit_each(self._store, DUE, [(row.partition, Delete(row.key)) for row in rows])

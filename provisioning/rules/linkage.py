@@ -122,6 +122,7 @@ def connection_of(link: Link) -> dict[str, Any]:
         "lifecycleSince": _when(link.since),
         "generation": link.generation,
         "failure": link.escrow.code if link.escrow is not None else None,
+        "managedBy": link.foreign.job or None if link.foreign is not None else None,
     }
 
 

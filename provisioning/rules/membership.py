@@ -149,8 +149,8 @@ def _decide_remove(seen: MembershipSeen, why: str) -> Decision:
 
 
 def _sys_id(link: Link | None) -> str | None:
-    return link.sys_id if link is not None and link.linked else None
+    return link.reference if link is not None else None
 
 
 def _record(link: Link | None) -> str:
-    return (link.record or "") if link is not None and link.managed else ""
+    return (link.reference or link.former or "") if link is not None else ""
