@@ -19,6 +19,8 @@ DriftPolicy = Literal["report", "enforce", "adopt"]
 """What becomes of a value that others changed in ServiceNow."""
 MEMBERSHIPS = "sys_user_grmember"
 """ServiceNow's table of memberships."""
+Lifecycle = Literal["in scope", "unassigned", "filtered", "disabled", "soft-deleted", "hard-deleted", "restored"]
+"""Where an object stands in Entra, seen from this job. Who was restored from the deleted users is in scope as well."""
 
 # --- The source: Microsoft Entra ID ---------------------------------------------------------------
 
@@ -259,7 +261,10 @@ class Link(Struct, frozen=True, omit_defaults=True):
     was told and left. `announce` is true from when the record is known until the object is settled the next time: who
     waits for it may not have been called yet. `released` is true once all was done for an object that is out of scope:
     another job may take the record over. `foreign` is the record that another job manages for an object that is not
-    linked here.
+    linked here. `state` is what the object was found to be when it was last settled, `since` when (seconds since 1970);
+    None in what older versions stored. `disabling` is true from before a disablement is sent until its outcome is
+    known. `former` is the record that the object had when a restart dropped the links: out of scope it is found there,
+    in scope it is matched by its key again.
     """
 
     type: ObjectType
@@ -279,6 +284,10 @@ class Link(Struct, frozen=True, omit_defaults=True):
     updated: str = ""
     drifted: dict[str, str] = field(default_factory=dict)
     escrow: Escrow | None = None
+    state: Lifecycle | None = None
+    since: float = 0.0
+    disabling: bool = False
+    former: str | None = None
     released: bool = False
     foreign: Neighbour | None = None
 
@@ -286,6 +295,16 @@ class Link(Struct, frozen=True, omit_defaults=True):
     def linked(self) -> bool:
         """True once ServiceNow is known to hold the record."""
         return self.sys_id is not None and not self.intended
+
+    @property
+    def managed(self) -> bool:
+        """Whether a record is under the job's care for it, a restart or not."""
+        return self.linked or self.former is not None
+
+    @property
+    def record(self) -> str | None:
+        """The record that is or was the object's."""
+        return self.sys_id or self.former
 
     @property
     def reference(self) -> str | None:
@@ -422,6 +441,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
     records that were not found. `told` means that the log has it already. `agreed` are values that the record was found
     to hold already, `drifted` what others changed of it (None where that was not compared).
+    `state` is where the object stands, None where that could not be told.
     `neighbour` is the other job that manages the record, which is left to it.
     `lost` is the sys_id of the record that the object was linked to and that is gone, `group_limit` how many such
     changes to its members the group of a membership may have without a person's word (None: any number).
@@ -445,6 +465,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     agreed: dict[str, str] = field(default_factory=dict)
     drifted: tuple[Drifted, ...] | None = None
     lost: str = ""
+    state: Lifecycle | None = None
     group_limit: int | None = None
     neighbour: Neighbour | None = None
 

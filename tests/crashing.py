@@ -19,6 +19,7 @@ import httpx
 from provisioning.adapters.servicenow.reads import changes_nothing
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.engine.engine import Engine
+from provisioning.engine.jobs import JobState, counting
 from provisioning.engine.managed import count_managed
 from provisioning.engine.progress import Progress
 from provisioning.errors import Unavailable
@@ -277,8 +278,9 @@ class Mortal(World):
         context = self.engine().context
         state, _ = self.run(context.rows.state())
         found = self.run(count_managed(context))
-        counted = {kind: state.managed.get(kind, 0) for kind in found}
-        return [] if counted == found else [f"{counted} are counted as managed, {found} are"]
+        anew = counting(found, JobState())
+        counted = {kind: state.managed.get(kind, 0) for kind in anew.managed}, state.states
+        return [] if counted == (anew.managed, anew.states) else [f"{counted} are counted as managed, {found} are"]
 
     def settle(self, cycles: int = 5, *, held: int = 0) -> list[str]:
         """Runs cycles until one finishes and writes nothing, and no work is left but removals that are held; what is

@@ -555,6 +555,11 @@ def test_links_are_listed_shown_verified_exported_and_mended(person):
     ada, bob = everybody[:2]
     shown = person.gets("links", "show", ada["user_name"])
     assert (shown["targetAnchor"], bool(shown["grants"])) == (ada["sys_id"], True)
+    assert (shown["lifecycle"], shown["lifecycleSince"][-1]) == ("in scope", "Z")
+    assert "in scope since" in person.types("links", "show", ada["user_name"]).stdout
+    status = person.gets("status")
+    assert status["states"]["user"] == {"in scope": status["managed"]["user"]}
+    assert f"users     {status['managed']['user']:,} in scope" in person.types("status").stdout
     person.served.forget_counts()
     assert person.types("links", "verify").returncode == 0
     person.served.servicenow.delete(f"/records/sys_user/{bob['sys_id']}")

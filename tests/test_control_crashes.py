@@ -38,7 +38,7 @@ ORDERS: dict[str, tuple[Order, str]] = {
     "resync by a filter": (lambda _, engine: control.resync_filter(engine, [CLAUSE], by=BY), "Resync"),
     "delete": (lambda _, engine: control.delete(engine, by=BY), "Delete provisioning configuration"),
 }
-DROPS_LINKS = {"restart with Full", "delete"}
+DROPS_LINKS = {"delete"}
 TRIED = 8
 """Of the effects of an order, spread evenly, unless CRASHES=all asks for every one."""
 

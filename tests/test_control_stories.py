@@ -11,7 +11,7 @@ from provisioning.engine.cycle import Pace
 from provisioning.engine.jobs import JobState
 from provisioning.engine.registry import Registered
 from provisioning.errors import ConfigError, LeaseLost
-from provisioning.rules.restart import DEFAULT, SCOPES, drops_links, parse_scopes
+from provisioning.rules.restart import DEFAULT, SCOPES, parse_scopes
 from provisioning.schema import read_clause
 from tests.crashing import mortal_world
 from tests.stories import small_company
@@ -295,8 +295,7 @@ def test_a_process_that_dies_anywhere_after_a_restart_leaves_nothing_that_the_ne
         eve.company.expect()
         assert eve.settle() == []
         eve.company.hire("new")
-        if not drops_links(parse_scopes(scope)):  # who leaves while links are dropped is nobody's any more
-            eve.company.unassign("kim")
+        eve.company.unassign("kim")
         eve.company.expect()
         eve.run(control.restart(eve.engine(), parse_scopes(scope), by="a person"))
         with eve.copy() as world:

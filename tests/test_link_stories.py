@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from provisioning.engine import linking
 from provisioning.engine.control import resync
+from provisioning.engine.jobs import JobState, counting
 from provisioning.engine.managed import count_managed
 from provisioning.engine.on_demand import provision_on_demand
 from provisioning.errors import ObjectError, RowConflict
@@ -64,8 +65,9 @@ def members(world):
 
 
 def is_counted_right(world):
-    counted = world.run(count_managed(world.engine().context))
-    return counted == {kind: job(world).managed.get(kind, 0) for kind in counted}
+    counted = counting(world.run(count_managed(world.engine().context)), JobState())
+    managed = {kind: job(world).managed.get(kind, 0) for kind in counted.managed}
+    return (managed, job(world).states) == (counted.managed, counted.states)
 
 
 # --- finding ------------------------------------------------------------------------------------

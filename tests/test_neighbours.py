@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from provisioning.engine import control, linking
 from provisioning.engine.driver import run_cycle
+from provisioning.engine.jobs import JobState, counting
 from provisioning.engine.links import LINK
 from provisioning.engine.managed import count_managed
 from provisioning.engine.neighbours import RECORD, Records
@@ -92,8 +93,9 @@ def waiting(world):
 
 
 def is_counted_right(world):
-    counted = world.run(count_managed(world.engine().context))
-    return counted == {kind: job(world).managed.get(kind, 0) for kind in counted}
+    counted = counting(world.run(count_managed(world.engine().context)), JobState())
+    managed = {kind: job(world).managed.get(kind, 0) for kind in counted.managed}
+    return (managed, job(world).states) == (counted.managed, counted.states)
 
 
 def unassign(jobs, which):

@@ -147,9 +147,25 @@ def test_a_create_that_never_arrived_is_made_again_under_the_same_sys_id():
 
 
 def test_somebody_who_returns_is_enabled_and_unlocked_and_brought_up_to_date():
-    away = msgspec.structs.replace(LINKED, enabled=False)
+    away = msgspec.structs.replace(LINKED, enabled=False, written={"active": "false", "locked_out": "true"})
     decision = decided(seen({"jobTitle": "Engineer"}, link=away, own=INACTIVE))
     assert decision.action.fields == {"title": "Engineer", "active": "true", "locked_out": "false"}
+
+
+def test_what_a_cut_off_disablement_of_ours_has_done_is_known_as_ours_and_undone_on_the_return():
+    cut_off = msgspec.structs.replace(LINKED, disabling=True)
+    leaver = decided(seen(link=cut_off, own=INACTIVE, grants=()))
+    assert isinstance(leaver.action, Skip)
+    assert leaver.agreed == {"active": "false", "locked_out": "true"}
+    back = decided(seen({"jobTitle": "Analyst"}, link=cut_off, own=INACTIVE))
+    assert back.action.fields == {"active": "true", "locked_out": "false"}
+
+
+def test_a_disablement_that_never_arrived_makes_nothing_ours():
+    cut_off = msgspec.structs.replace(LINKED, disabling=True)
+    decision = decided(seen({"jobTitle": "Analyst"}, link=cut_off, own=RECORD))
+    assert isinstance(decision.action, Skip)
+    assert "active" not in decision.agreed
 
 
 def test_an_account_that_others_deactivated_is_left_inactive_with_a_warning():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import to_builtins
 from rich.text import Text
@@ -18,6 +19,7 @@ from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.model import Lifecycle
 from provisioning.rules.error_codes import ERROR_CODES
 from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
 
@@ -32,6 +34,7 @@ STEPS = {
 PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
+STATES = (*get_args(Lifecycle), "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "target": app.settings.instance_host,
         "scope": app.settings.scope,
         "managed": state.managed,
+        "states": _states(state.states),
         "lastCycle": cycles[0] if cycles else None,
         "lastSucceeded": _when(state.last_succeeded),
         "lastFailure": state.last_failure or None,
@@ -169,14 +173,9 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         return Exit.OK
     shell.say(f"Job         {document['job']}")
     shell.say(f"Target      {document['target']}, scope {document['scope']}")
-    managed = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(state.managed.items()))
-    shell.say(f"Managed     {managed or 'nothing yet'}")
-    if cycles:
-        last = cycles[0]
-        took = duration(last["ended"] - last["began"])
-        shell.say(f"Last cycle  {last['kind']}, began {_when(last['began'])}, took {took}")
-    else:
-        shell.say("Last cycle  none yet: start one with `python -m provisioning run`")
+    for line in _managed_lines(state.managed, document["states"]):
+        shell.say(line)
+    shell.say(_last_cycle(cycles[0] if cycles else None))
     if running is not None:
         ago = duration(max(0.0, now - running.began))
         shell.say(f"Unfinished  a cycle that began {ago} ago, at {running.phase}; `run` goes on with it")
@@ -202,6 +201,26 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
             f"Ruling      plan {ruling.plan} {word} by {ruling.by}; for the next cycle that begins before {until}"
         )
     return Exit.OK
+
+
+def _last_cycle(last: Mapping[str, Any] | None) -> str:
+    if last is None:
+        return "Last cycle  none yet: start one with `python -m provisioning run`"
+    return f"Last cycle  {last['kind']}, began {_when(last['began'])}, took {duration(last['ended'] - last['began'])}"
+
+
+def _managed_lines(managed: Mapping[str, int], states: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    told = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(managed.items()))
+    yield f"Managed     {told or 'nothing yet'}"
+    for kind, numbers in states.items():
+        yield f"  {kind}s".ljust(12) + ", ".join(f"{number:,} {name}" for name, number in numbers.items())
+
+
+def _states(numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """By kind, and in the order in which an object goes through them."""
+    known = {kind: {name: numbers.get(f"{kind}.{name}", 0) for name in STATES} for kind in ("user", "group")}
+    found = {kind: {name: number for name, number in each.items() if number} for kind, each in known.items()}
+    return {kind: each for kind, each in found.items() if each}
 
 
 def _when(seconds: float) -> str | None:

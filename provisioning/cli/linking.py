@@ -60,6 +60,8 @@ async def show(shell: Shell, key: str, *, as_json: bool) -> Exit:
         shell.print_json(document)
         return Exit.OK
     shell.say(_line(link))
+    if link.state is not None:
+        shell.say(f"  {link.state} since {document['lifecycleSince']}")
     for grant in link.grants:
         shell.say(f"  in scope by {grant}")
     for edge in edges:
@@ -189,9 +191,9 @@ async def _write_json(file: TextIO, rows: AsyncIterator[dict[str, Any]]) -> int:
 
 def _line(link: Link) -> str:
     shown = connection_of(link)
-    return (
-        f"{link.type:<5} {link.id} -> {link.sys_id or '(no record)':<32} {shown['state']:<9} {link.match_value or ''}"
-    )
+    record = link.sys_id or "(no record)"
+    lifecycle = link.state or ""
+    return f"{link.type:<5} {link.id} -> {record:<32} {shown['state']:<9} {lifecycle:<12} {link.match_value or ''}"
 
 
 def _membership(edge: Edge) -> dict[str, Any]:

@@ -271,8 +271,7 @@ async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
         if isinstance(result, RowConflict):
             again.append(ready.row)
             continue
-        if ready.link is not None and ready.link.linked and not intent.linked:  # settling counts the new record
-            work.tally.count(f"managed.{intent.type}", -1)
+        work.tally.count_managed(ready.link, intent)
         intended.append(Ready(ready.row, ready.decision, intent, result))
     await decide_again(work, again)
     return intended
@@ -283,9 +282,12 @@ def _intent(ready: Ready) -> Link:
     match decision.action:
         case Create(sys_id=sys_id, generation=generation):
             return replace(with_keys(link, decision), sys_id=sys_id, generation=generation, intended=True)
-        case Disable(sys_id=sys_id) | Update(sys_id=sys_id) if _adopts(link, decision, sys_id):
+        case Disable(sys_id=sys_id) | Update(sys_id=sys_id) | Remove(sys_id=sys_id) if _adopts(link, decision, sys_id):
             found = in_place_of(with_keys(link, decision), sys_id)
-            return replace(found, sys_id=sys_id, origin="adopted", intended=True)
+            disabling = isinstance(decision.action, Disable)
+            return replace(found, sys_id=sys_id, origin="adopted", intended=True, disabling=disabling)
+        case Disable():
+            return replace(link, disabling=True)
         case _:
             return link
 

@@ -29,10 +29,10 @@ from provisioning.engine.context import Context
 from provisioning.engine.cycle import advance, begin, end
 from provisioning.engine.deciding import decide_range
 from provisioning.engine.failing import count_failing
-from provisioning.engine.jobs import JobState, Ruling, Tell
+from provisioning.engine.jobs import JobState, Ruling, Tell, counting
 from provisioning.engine.judging import RESTARTED, after_cycle, told_after_cycle
 from provisioning.engine.keys import BINS
-from provisioning.engine.managed import add_managed, count_managed
+from provisioning.engine.managed import count_managed
 from provisioning.engine.notifying import after_end, notify
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
@@ -460,15 +460,19 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         for row in left:
             work.tally.add_row(row.pending)
         return work.tally.result()
-    recount = await count_managed(work.context) if progress.disturbed else None
+    state, _ = await work.context.rows.state()
+    unsorted = bool(state.managed) and not state.states  # an older version has counted
+    recount = await count_managed(work.context) if progress.disturbed or unsorted else None
     if not progress.dry_run:
         more = progress.kind == "initial" or any(progress.counts.get(f"managed.{kind}") for kind in ("user", "group"))
         await work.context.instance.remember(progress.written, progress.ended, more=more)
         await prune(work.context, Registry(work.context.store, work.origin.instance))
 
     def finished(state: JobState) -> JobState:
-        managed = state.managed if state.counted == progress.cycle else add_managed(state.managed, progress.counts)
-        managed = managed if recount is None else recount
+        if recount is not None:
+            state = counting(recount, replace(state, managed={}, states={}))
+        elif state.counted != progress.cycle:
+            state = counting(progress.counts, state)
         ruling = state.ruling
         if ruling is not None and (ruling.used or ruling.at <= progress.began):  # used, or nothing it was about is left
             ruling = None
@@ -480,7 +484,6 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
             generation=progress.generation,
             configuration=progress.configuration,
             access=progress.access or state.access,
-            managed=managed,
             counted=progress.cycle,
             ruling=ruling,
             unclear_since=0.0 if cleared else state.unclear_since,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from provisioning.model import Capabilities
 from provisioning.rows import Delete, Insert, Operation, Put, Replace
 from provisioning.rules.audit import Audited
 from provisioning.rules.instance import Acceptance, Remembered
+from provisioning.rules.managed import add_managed, add_states
 from provisioning.rules.notices import Told
 from provisioning.rules.quarantine import Quarantine, Status
 from provisioning.rules.reconciliation import Reconciliation
@@ -83,7 +84,8 @@ class Restart(Struct, frozen=True):
 
 
 class JobState(Struct, frozen=True, omit_defaults=True):
-    """What a job remembers between cycles. `managed` counts linked objects by kind, up to the cycle `counted`;
+    """What a job remembers between cycles. `managed` counts linked objects by kind, `states` by kind and state
+    ("user.unassigned"), up to the cycle `counted`;
     `configuration` and `access` identify the mappings, the scope and the application's roles that all links were last
     evaluated with, `schema` the stored document that the next cycle works with. What happened at `unclear_since`
     (seconds since 1970; 0 for nothing) asks for another evaluation of all links.
@@ -102,6 +104,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     watermarks: dict[str, str] = field(default_factory=dict)
     generation: str = ""
     managed: dict[str, int] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
     ruling: Ruling | None = None
     last_cycle: str = ""
     last_began: float = 0.0
@@ -164,6 +167,11 @@ class Lease(Struct, frozen=True):
 
 Tell = Callable[[JobState, JobState], Audited | None]
 """What the audit trail is to say of a change of the state, from the state before and the one after it."""
+
+
+def counting(counts: Mapping[str, int], state: JobState) -> JobState:
+    """The state with what was linked and forgotten."""
+    return replace(state, managed=add_managed(state.managed, counts), states=add_states(state.states, counts))
 
 
 class JobRows:

@@ -12,15 +12,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from msgspec.structs import replace
+from functools import partial
 
 from provisioning.engine.context import Context
 from provisioning.engine.control import order_evaluation
 from provisioning.engine.edges import Edges
 from provisioning.engine.engine import Engine
+from provisioning.engine.jobs import counting
 from provisioning.engine.links import Known
-from provisioning.engine.managed import add_managed
 from provisioning.engine.observe import observe
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.errors import ObjectError, RowConflict
@@ -28,6 +27,7 @@ from provisioning.model import Edge, Link, ObjectType, Pending, Record, group_ke
 from provisioning.rules.audit import Changes
 from provisioning.rules.decide import Seen
 from provisioning.rules.linkage import Checked, check, relinked, unlinked
+from provisioning.rules.managed import managed_as
 from provisioning.rules.neighbours import WAY_OUT
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, guarded_group, protected_account
 from provisioning.rules.scope import in_scope, reasons
@@ -211,12 +211,12 @@ async def unlink(engine: Engine, known: Known, *, by: str) -> None:
     matches the object again. Nothing to forget is no error; raises `RowConflict` when the link changed meanwhile.
     """
     link = known.link
-    if link.sys_id is None:
+    if link.record is None:
         return
     await _save(engine.context, unlinked(link), known)
-    records: Changes = {"targetAnchor": (link.sys_id, None)}
+    records: Changes = {"targetAnchor": (link.record, None)}
     await order_evaluation(engine, "Unlink", link.type, link.id, records, by=by)
-    logger.info("unlinked", extra={"job": engine.context.job.id, "object": link.id, "record": link.sys_id})
+    logger.info("unlinked", extra={"job": engine.context.job.id, "object": link.id, "record": link.record})
 
 
 async def _keys_in_scope(context: Context, link: Link) -> tuple[str, ...]:
@@ -302,8 +302,8 @@ async def _save(context: Context, after: Link, known: Known) -> None:
     if newest.sys_id is not None:  # relinked, or a cycle has matched it again meanwhile: what it claimed stays its own
         await context.links.claim([newest])
     forgotten = await _forget_memberships(context, before)
-    counts = {f"managed.{before.type}": -int(before.linked), "managed.member": -forgotten}
-    await context.rows.change_state(lambda state: replace(state, managed=add_managed(state.managed, counts)))
+    counts = {**dict.fromkeys(managed_as(before), -1), "managed.member": -forgotten}
+    await context.rows.change_state(partial(counting, counts))
 
 
 async def _forget_memberships(context: Context, link: Link) -> int:

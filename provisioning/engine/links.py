@@ -13,7 +13,7 @@ from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict
 from provisioning.model import Link, ObjectType
-from provisioning.rows import Delete, Insert, Operation, Replace
+from provisioning.rows import Delete, Insert, Operation, Put, Replace
 
 LINK, KEY, TARGET = "link", "key", "target"
 
@@ -75,6 +75,13 @@ class Links:
             operation = Replace(link.id, data, etag) if etag else Insert(link.id, data)
             writes.append((partition_of(self._job, link.type, link.id), operation))
         return await commit_each(self._store, LINK, writes)
+
+    async def put(self, links: Collection[Link]) -> None:
+        """Overwrites each link, whatever it is."""
+        writes: list[tuple[str, Operation]] = [
+            (partition_of(self._job, link.type, link.id), Put(link.id, msgspec.to_builtins(link))) for link in links
+        ]
+        await commit_each(self._store, LINK, writes)
 
     async def claim(self, links: Sequence[Link]) -> list[str | None]:
         """Reserves each link's keys and record; answers the source id, or the other job, that holds one of them

@@ -31,10 +31,17 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     edges = await context.edges.load(pairs)
     suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
     still = await context.nesting.hold(suspects) if suspects else {}
+    last = {obj: found.link.reference or found.link.former or "" for obj, found in known.items()}
     both = {
         (group, member): (known["group", group].link.reference or "", known["user", member].link.reference or "")
         for group, member in pairs
         if known["group", group].link.reference and known["user", member].link.reference
+    }
+    both |= {
+        # What a restart has made us forget is where a membership that ended is still to be taken away.
+        (group, member): (last["group", group], last["user", member])
+        for (group, member), pending in zip(pairs, pendings, strict=True)
+        if pending.withdrawn and last["group", group] and last["user", member]
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
     unsettled = [

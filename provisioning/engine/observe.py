@@ -28,7 +28,7 @@ from provisioning.rules.matching import choose_match, resembling
 from provisioning.rules.neighbours import is_the_same
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, Rights
 from provisioning.rules.referring import Looked, Person
-from provisioning.rules.scope import DEFAULT_GRANT, confers, entitles, unfiltered_checks
+from provisioning.rules.scope import DEFAULT_GRANT, confers, entitles, in_scope, unfiltered_checks
 from provisioning.schema import ObjectMapping
 
 ACCOUNT_STATE = ("active", "locked_out")
@@ -185,7 +185,7 @@ async def _nested(
 def _lost_access(draft: Draft, *, default_access: bool) -> bool:
     """Whether an object that was remembered as entitled, or has a record, has no grant left that entitles it."""
     link = draft.known.link
-    had = link.sys_id is not None or _is_entitled(link.grants, default_access=default_access)
+    had = link.record is not None or _is_entitled(link.grants, default_access=default_access)
     return had and not _is_entitled(draft.grants, default_access=default_access)
 
 
@@ -215,7 +215,7 @@ async def _read_sources(context: Context, drafts: Sequence[Draft], kind: ObjectT
         link, attributes = draft.known.link, draft.pending.attributes
         if attributes is None:
             if not draft.entitled:
-                draft.unread = not (leaving_reads and link.sys_id)
+                draft.unread = not (leaving_reads and link.record)
             else:
                 known = link.linked and link.enabled and not link.escrow
                 draft.unread = known and not (draft.pending.refresh or draft.pending.unproven or mapping.reads_roles)
@@ -280,7 +280,7 @@ async def _assess(context: Context, plan: Plan, drafts: Sequence[Draft], kind: O
             draft.assessment = Assessment(
                 checks,
                 leaving=gone.leaving,
-                error=None if draft.entitled or not draft.known.link.sys_id else gone.error,
+                error=None if draft.entitled or not draft.known.link.record else gone.error,
             )
 
 
@@ -306,8 +306,29 @@ async def _read_records(context: Context, drafts: Sequence[Draft], mapping: Obje
         records = await context.target.read(mapping.table, list(linked), fields)
         for sys_id, draft in linked.items():
             draft.own = records.get(sys_id)
+    await _read_former(context, drafts, mapping, fields)
     for rank in range(len(mapping.matching)):
         await _search(context, drafts, mapping.table, fields, rank)
+
+
+async def _read_former(
+    context: Context, drafts: Sequence[Draft], mapping: ObjectMapping, fields: Sequence[str]
+) -> None:
+    """For who is out of scope and whose link a restart dropped: the record that it had, unless another object has it by
+    now. Who is in scope is matched by a key.
+    """
+    left = {
+        draft.known.link.former: draft
+        for draft in drafts
+        if draft.known.link.sys_id is None and draft.known.link.former and not in_scope(draft.assessment.checks)
+    }
+    if not left:
+        return
+    wanted = [former for former in left if former is not None]
+    owners = await context.links.owners_by_record(mapping.type, wanted)
+    records = await context.target.read(mapping.table, [former for former in wanted if former not in owners], fields)
+    for former, draft in left.items():
+        draft.own = records.get(former or "")
 
 
 async def _search(context: Context, drafts: Sequence[Draft], table: str, fields: Sequence[str], rank: int) -> None:
@@ -333,7 +354,8 @@ def _uncertain(draft: Draft) -> set[str]:
     """
     link = draft.known.link
     own = link.sys_id if not link.linked or link.released or draft.pending.reconciles else None
-    return {each for each in (own, link.foreign.sys_id if link.foreign is not None else None) if each}
+    foreign = link.foreign.sys_id if link.foreign is not None else None
+    return {each for each in (own, foreign, link.former) if each}
 
 
 async def _ask_neighbours(

@@ -11,6 +11,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ from provisioning.engine.context import Context
 from provisioning.engine.deciding import decide_range, stage_members
 from provisioning.engine.engine import Engine
 from provisioning.engine.group_part import PartOfGroup, group_id
-from provisioning.engine.managed import add_managed
+from provisioning.engine.jobs import counting
 from provisioning.engine.observe import grants_of
 from provisioning.engine.plan import home_lane
 from provisioning.engine.progress import Act, Decide
@@ -83,9 +84,7 @@ async def provision_on_demand(
         if write:
             held = await _act(work) or held
             await context.instance.remember(tally.written, tally.ended)
-            await context.rows.change_state(
-                lambda state: replace(state, managed=add_managed(state.managed, tally.counts))
-            )
+            await context.rows.change_state(partial(counting, tally.counts))
         else:
             await _record_planned(work)
     entries = [summarize(occurrence, work.origin) for occurrence in tally.occurrences or ()]

@@ -1,5 +1,5 @@
-"""Forgets what a job remembers of its objects. In pieces, each of which may be repeated: what is gone is not found
-again. The log stays: it is the record of what was done, and goes when its own time is up.
+"""Forgets what a job remembers of its objects, or which records they have. In pieces, each of which may be repeated:
+what is gone is not found again. The log stays: it is the record of what was done, and goes when its own time is up.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from provisioning.engine.transactions import commit_each
 from provisioning.engine.work import Work
 from provisioning.model import ObjectType
 from provisioning.rows import Delete
+from provisioning.rules.linkage import loosened
 from provisioning.rules.restart import drops_links
 
 NIBBLES = "0123456789abcdef"
@@ -36,10 +37,37 @@ async def reset(work: Work, step: Reset) -> StepResult:
     """
     deadline = work.context.now() + work.context.time_box
     if drops_links(step.scopes):
-        async for _ in forget_objects(work.context):
+        async for _ in drop_links(work.context):
             if work.context.now() >= deadline:
                 return StepResult(follow_up=step)
     return StepResult()
+
+
+async def drop_links(context: Context) -> AsyncIterator[None]:
+    """Everybody is matched again. Of each link stays what finds the record of somebody who is out of scope, also one
+    who left today: no match by key would ever bring them up. So do the memberships, and what the removal guard holds:
+    it is offered again. Stops after each page that it changed.
+    """
+    job = context.job.id
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    for kind in kinds:
+        for nibble in NIBBLES:
+            after = ""
+            while links := await context.links.page(kind, nibble, after):
+                loose = {link.id: loosened(link) for link in links}
+                changed = [found for link in links if (found := loose[link.id]) is not None and found != link]
+                await context.records.release(links)
+                await context.links.put(changed)
+                await context.links.forget([link for link in links if loose[link.id] is None])
+                after = links[-1].id
+                if changed:
+                    yield
+    for table, partition in _partitions(job):
+        if table not in {LINK, NESTED, HELD}:
+            async for _ in _empty(context, table, partition):
+                yield
+    async for _ in _forget_lists(context):
+        yield
 
 
 async def forget_objects(context: Context) -> AsyncIterator[None]:
@@ -64,11 +92,17 @@ async def forget_objects(context: Context) -> AsyncIterator[None]:
     for partition in _partitions(job):
         async for _ in _empty(context, *partition):
             yield
+    async for _ in _forget_lists(context):
+        yield
+
+
+async def _forget_lists(context: Context) -> AsyncIterator[None]:
+    """The lists of assignments."""
     state, _ = await context.rows.state()
     found = await context.rows.progress()
     lists = {state.generation} | ({found[0].generation, found[0].discard} if found is not None else set())
     for generation in sorted(lists - {""}):
-        async for _ in _empty(context, ASSIGNMENT, f"{job}|{generation}"):
+        async for _ in _empty(context, ASSIGNMENT, f"{context.job.id}|{generation}"):
             yield
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_item
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -184,7 +184,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     if forgotten:
         await work.context.links.forget(forgotten)
         for link in forgotten:
-            work.tally.count(f"managed.{link.type}", -1 if link.linked else 0)
+            work.tally.count_managed(link, None)
     fresh = [link for item, link in kept if _is_new(item, link) or _retakes(item, link)]
     holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
     taken = [item.row for item, link in kept if holders.get(link.id)]
@@ -201,13 +201,10 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
             conflicts.append(item.row)
             continue
         settled.append(item)
+        work.tally.count_managed(item.link, link)
         released += [link] if link.released else []
         if _is_new(item, link) or _returns(item.link, link) or _becomes_known(item.link, link):
             arrived.add(link.id)
-        if _is_new(item, link):
-            work.tally.count(f"managed.{link.type}", int(not (item.link and item.link.linked)))
-        elif item.link and item.link.linked and not link.linked:
-            work.tally.count(f"managed.{link.type}", -1)
     await work.context.records.release(released)
     await decide_again(work, conflicts)
     return settled, arrived
@@ -241,6 +238,7 @@ def _link_after(item: Settled, at: float) -> Link | None:
         drifted=remembered(item.decision, item.link),
         escrow=None,
         announce=False,
+        **_state_after(item.link, item.decision, at),
     )
     if item.decision.neighbour is not None:
         link: Link | None = given_over(base, item.decision.neighbour)
@@ -249,9 +247,16 @@ def _link_after(item: Settled, at: float) -> Link | None:
     if link is None:
         return None
     link = afterwards(link, item.decision, failed=item.retry is not None)
+    if not isinstance(item.outcome, Unsettled):
+        link = replace(link, disabling=False)
     if _is_new(item, link) or _returns(item.link, link) or _becomes_known(item.link, link):
         return replace(link, announce=True)
     return link
+
+
+def _state_after(before: Link, decision: Decision, at: float) -> dict[str, Any]:
+    changed = decision.state is not None and decision.state != before.state
+    return {"state": decision.state, "since": at} if changed else {}
 
 
 def _is_new(item: Settled, link: Link) -> bool:
@@ -322,7 +327,7 @@ def _link_after_write(base: Link, decision: Decision, record: dict[str, str]) ->
             known = _written(_found(base, decision), sys_id, fields, record)
             return replace(known, enabled=known.enabled and in_scope(decision.scope))
         case Disable(sys_id=sys_id, fields=fields):
-            known = _found(base, decision) if in_scope(decision.scope) else base
+            known = _found(base, decision) if in_scope(decision.scope) else _agreeing(base, decision)
             return replace(_written(known, sys_id, fields, record), enabled=False)
         case _:
             return None
@@ -332,7 +337,8 @@ def _link_after_removal(base: Link, *, restorable: bool) -> Link | None:
     """The grants are remembered of who may be restored: nothing tells them again. No sys_id is used twice."""
     if not restorable or not base.grants:
         return None
-    return Link(base.type, base.id, grants=base.grants, generation=base.generation + 1, manager=base.manager)
+    link = Link(base.type, base.id, grants=base.grants, generation=base.generation + 1, manager=base.manager)
+    return replace(link, state=base.state, since=base.since)
 
 
 def _link_after_skip(base: Link, decision: Decision) -> Link:
@@ -344,10 +350,14 @@ def _link_after_skip(base: Link, decision: Decision) -> Link:
             return base
         if isinstance(decision.action, Skip) and decision.action.reason in {"NotPermitted", REJECTED}:
             return base
-        return replace(in_place_of(_found(base, decision), found), sys_id=found, intended=False, enabled=True)
+        return replace(
+            in_place_of(_found(base, decision), found), sys_id=found, former=None, intended=False, enabled=True
+        )
     if found is None:  # whatever record there was is gone as well
-        return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={}, updated="")
-    return replace(base, enabled=False, intended=False)
+        return replace(
+            base, sys_id=None, former=None, intended=False, enabled=False, written={}, altered={}, updated=""
+        )
+    return replace(_agreeing(base, decision), enabled=False, intended=False)
 
 
 def _origin(decision: Decision) -> Literal["created", "adopted"]:
@@ -355,8 +365,11 @@ def _origin(decision: Decision) -> Literal["created", "adopted"]:
 
 
 def _found(link: Link, decision: Decision) -> Link:
-    written = {**link.written, **decision.agreed}
-    return replace(with_keys(link, decision), origin=link.origin or _origin(decision), written=written)
+    return replace(with_keys(_agreeing(link, decision), decision), origin=link.origin or _origin(decision))
+
+
+def _agreeing(link: Link, decision: Decision) -> Link:
+    return replace(link, written={**link.written, **decision.agreed})
 
 
 def in_place_of(link: Link, sys_id: str) -> Link:
@@ -380,6 +393,7 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
     return replace(
         link,
         sys_id=sys_id,
+        former=None,
         intended=False,
         enabled=True,
         written={**link.written, **fields},

@@ -9,8 +9,9 @@ from typing import Any
 from provisioning.engine.keys import add_counts, bin_of
 from provisioning.engine.plan import Bins
 from provisioning.engine.progress import StepResult
-from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Pending, Remove, Skip, Update
+from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Link, Pending, Remove, Skip, Update
 from provisioning.rules.instance import Ended, newest, newest_ended
+from provisioning.rules.managed import managed_as
 from provisioning.rules.summary import Occurrence
 
 KINDS = {"user": "users", "group": "groups", "member": "memberships"}
@@ -33,6 +34,13 @@ class Tally:
 
     def count(self, name: str, number: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + number
+
+    def count_managed(self, before: Link | None, after: Link | None) -> None:
+        """What a change of a link means for the numbers of managed objects."""
+        for name in managed_as(before):
+            self.count(name, -1)
+        for name in managed_as(after):
+            self.count(name)
 
     def add_staged(self, bins: Bins) -> None:
         self.staged = add_counts(self.staged, bins)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_seen
 from typing import Literal
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from provisioning.model import (
     Decision,
     Disable,
     Fail,
+    Lifecycle,
     Link,
     Match,
     Record,
@@ -27,9 +29,10 @@ from provisioning.model import (
     Update,
 )
 from provisioning.rules.assessment import Assessment, Policy
-from provisioning.rules.departures import GroupLeave, departure
+from provisioning.rules.departures import GroupLeave, departure, lifecycle
 from provisioning.rules.differences import changed_fields
 from provisioning.rules.drift import is_set_back, with_drift
+from provisioning.rules.linkage import restored
 from provisioning.rules.mapping import ACTIVE, LOCKED, Desired, Key
 from provisioning.rules.matching import choose_match
 from provisioning.rules.neighbours import left_to, managed_elsewhere, taken_over
@@ -47,12 +50,12 @@ class Seen:
     """What was observed of one object on both sides.
 
     `source` is None when the object is gone, `unread` when it was not needed. `own` is the record under the link's
-    sys_id. `searched` says how many of its keys were searched for, and `hits` what the last of them found; `owners` are
-    the other source objects that these records belong to, `rival` one that holds a key. `neighbours` are the other jobs
-    that hold one of these records, or the one that was to be made, by its sys_id. `candidate_sys_id` is the
-    sys_id for a new record, `looked` what looking references up came to, `chosen` the free value of each
-    column that takes a unique one, `rights` what tells whether the record is protected. `reconciling` is true where
-    nothing but the comparison with ServiceNow brought the object up.
+    sys_id, or the former one of an object that is out of scope. `searched` says how many of its keys were searched for,
+    and `hits` what the last of them found; `owners` are the other source objects that these records belong to, `rival`
+    one that holds a key. `neighbours` are the other jobs that hold one of these records, or the one that was to be
+    made, by its sys_id. `candidate_sys_id` is the sys_id for a new record, `looked` what looking references up came to,
+    `chosen` the free value of each column that takes a unique one, `rights` what tells whether the record is protected.
+    `reconciling` is true where nothing but the comparison with ServiceNow brought the object up.
     """
 
     key: str
@@ -83,6 +86,7 @@ def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
     """Raises nothing: what cannot be provisioned becomes a `Fail` that says why and what to do; what would touch a
     protected record, a `Skip`.
     """
+    seen = replace_seen(seen, link=restored(seen.link, seen.own))
     decision = _decide(seen, mapping, policy)
     decision = with_drift(decision, mapping, seen.link, seen.own, policy.drift, reconciling=seen.reconciling)
     return shielded(decision, mapping.type, _record(seen, decision), seen.link, policy.protection, seen.rights)
@@ -105,6 +109,7 @@ def _decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
         grants=seen.grants,
         manager=_manager(seen),
         recheck=seen.recheck,
+        state=_state(seen),
         redacted=tuple(sorted(mapping.redacted)),
         secrets=_secrets(seen, mapping),
     )
@@ -122,6 +127,13 @@ def _decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
         return _leave_scope(seen, mapping, policy, decision)
     except ObjectError as error:
         return _with(decision, Fail(error.code, str(error), error.way_out), Match("none", None))
+
+
+def _state(seen: Seen) -> Lifecycle | None:
+    """None where nobody knows: the scope could not be evaluated, or was not asked for."""
+    if seen.assessment.dropped is not None or not (seen.assessment.checks or seen.gone):
+        return None
+    return lifecycle(seen.link.state, seen.assessment.checks, seen.gone)
 
 
 def _with(decision: Decision, action: Action, match: Match) -> Decision:
@@ -190,7 +202,7 @@ def _leave_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decision: D
         return _with(decision, Skip("NotEffectivelyEntitled", text), match)
     wanted = {**leaving.values, **_lock(leaving.values)}
     fields = {name: value for name, value in wanted.items() if own.get(name, "") != value}
-    decision = replace(decision, warnings=leaving.warnings)
+    decision = replace(decision, warnings=leaving.warnings, agreed=_cut_off(seen.link, own))
     if not fields:
         text = f"{why}; the account already is as a soft-deleted one should be"
         return _with(decision, Skip("RedundantExport", text), match)
@@ -329,13 +341,15 @@ def _update(  # noqa: PLR0913, PLR0917 - what was seen, what is wanted, and what
     decision: Decision,
 ) -> Decision:
     _require_unique(seen, desired.for_update(record))
+    known: dict[str, str] = {}
     if mapping.type == "user":
+        known = _regained(seen.link, record) if fields.get(ACTIVE) == "true" else _cut_off(seen.link, record)
         fields, warnings = _account_state(seen, fields, record, match)
         decision = replace(decision, warnings=decision.warnings + warnings)
     elif seen.link.written.get(ACTIVE) == "false" and not seen.link.enabled and ACTIVE not in fields:
         fields = {**fields, ACTIVE: "true"}  # it returns, and it was us who deactivated it
     changed = changed_fields(mapping, desired, fields, record, seen.link)
-    decision = replace(decision, agreed=_agreed(seen, fields, record))
+    decision = replace(decision, agreed={**_agreed(seen, fields, record), **known})
     if not changed and not decision.awaits and not decision.creates:
         return _with(decision, Skip("RedundantExport", "the record already holds every mapped value"), match)
     if "Update" not in mapping.flow_types:
@@ -363,8 +377,9 @@ def _account_state(
     """What is written to `active` and `locked_out`, where `active` is mapped.
 
     An account is activated that we deactivated, or that is adopted (a rehire), or that was active when we wrote to it
-    last and is inactive because the instance was set back to before that. One that ServiceNow's own people deactivated
-    after our last write is reported and left alone.
+    last and is inactive because the instance was set back to before that; it is unlocked where it was locked by us, or
+    by whoever it had before. One that ServiceNow's own people deactivated or locked after our last write is reported
+    and left alone, also when its owner was away meanwhile, or a restart has made us forget whose it is.
     """
     wanted = fields.get(ACTIVE)
     if wanted != "true":
@@ -372,12 +387,31 @@ def _account_state(
     others = {name: value for name, value in fields.items() if name != ACTIVE}
     inactive = record.get(ACTIVE) == "false"
     adopting = match.how == "attribute" or (match.how == "intent" and seen.link.origin == "adopted")
-    ours = not adopting and (not seen.link.enabled or seen.link.written.get(ACTIVE) == "false")
+    rehired = adopting and seen.link.former != record["sys_id"]
     reset = (
         is_set_back(record, seen.link) and seen.link.written.get(ACTIVE) == "true" and ACTIVE not in seen.link.drifted
     )
-    if ours or (inactive and (adopting or reset)):
+    if inactive and (rehired or reset):
         return {**others, **ENABLED}, ()
+    known = {} if rehired else {**seen.link.written, **_cut_off(seen.link, record)}
+    if known.get(ACTIVE) == "false":
+        return {**others, **{name: value for name, value in ENABLED.items() if known.get(name) == DISABLED[name]}}, ()
     if inactive:
         return others, ("the account was deactivated in ServiceNow after our last write; it is left as it is",)
     return others, ()
+
+
+def _cut_off(link: Link, record: Record) -> dict[str, str]:
+    """What a disablement of ours has done of which no outcome was stored: a worker died, or a reply was lost."""
+    if not link.disabling or record.get(ACTIVE) != "false":
+        return {}
+    return {name: value for name, value in DISABLED.items() if record.get(name) == value}
+
+
+def _regained(link: Link, record: Record) -> dict[str, str]:
+    """What of our disablement is undone already: if it is done again later, others did that."""
+    return {
+        name: record[name]
+        for name, value in DISABLED.items()
+        if link.written.get(name) == value and record.get(name, value) != value
+    }

@@ -1,4 +1,6 @@
-"""How a user or group left the scope, and what the job says is to become of its record then. Pure: knows no record."""
+"""Where a user or group stands: in scope, or how it left, and what the job says is to become of its record then. Pure:
+knows no record.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from provisioning.model import ScopeCheck
-from provisioning.rules.scope import ACTIVE, ASSIGNED, ENTITLED
+from provisioning.model import Lifecycle, ScopeCheck
+from provisioning.rules.scope import ACTIVE, ASSIGNED, ENTITLED, in_scope
 
 Departure = Literal["unassigned", "filtered", "disabled", "soft-deleted", "hard-deleted"]
 Leave = Literal["disable", "delete", "leave"]
@@ -50,3 +52,12 @@ def departure(checks: Collection[ScopeCheck], gone: Literal["restorable", "perma
     if ACTIVE in failed:
         return "disabled"
     return "unassigned" if failed & {ASSIGNED, ENTITLED} else "filtered"
+
+
+def lifecycle(
+    before: Lifecycle | None, checks: Collection[ScopeCheck], gone: Literal["restorable", "permanent"] | None
+) -> Lifecycle:
+    """The state after an evaluation. Who was restored stays that until they leave again."""
+    if gone is not None or not in_scope(checks):
+        return departure(checks, gone)
+    return "restored" if before in {"soft-deleted", "restored"} else "in scope"

@@ -39,7 +39,7 @@ def with_drift(
     """
     if record is None or not link.linked or decision.match is None or decision.match.how != "link":
         return decision
-    fields = decision.action.fields if isinstance(decision.action, Update | Disable) else {}
+    sent = fields = decision.action.fields if isinstance(decision.action, Update | Disable) else {}
     found: list[Drifted] = []
     if is_set_back(record, link):
         if any(is_drift(name, value, record, link) for name, value in fields.items()):
@@ -51,8 +51,7 @@ def with_drift(
             left = policy == "adopt" or (policy == "report" and reconciling)
             found.append(_drifted(name, value, record, policy, left=left))
     if in_scope(decision.scope) and mapping.type == "user":
-        revived = isinstance(decision.action, Update) and decision.action.fields.get(ACTIVE) == "true"
-        found += [] if revived else _of_account(link, record)
+        found += [each for each in _of_account(link, record) if each.column not in sent]
     left_alone = {each.column for each in found if each.left}
     return replace(decision, action=_without(decision, left_alone, record, found), drifted=tuple(found))
 
@@ -80,7 +79,7 @@ def drift_of_record(mapping: ObjectMapping, link: Link, record: Record, default:
         policy = mapping.drift_of(ACTIVE if name == LOCKED else name, default)
         if not (link.enabled and mapping.type == "user" and name in {ACTIVE, LOCKED}):
             found.append(_drifted(name, value, record, policy, left=policy != "enforce"))
-    return found + (_of_account(link, record) if mapping.type == "user" else [])
+    return found + (_of_account(link, record) if mapping.type == "user" and link.enabled else [])
 
 
 def untold(decision: Decision, link: Link | None) -> bool:
@@ -111,8 +110,6 @@ def _drifted(name: str, ours: str, record: Record, policy: DriftPolicy, *, left:
 
 def _of_account(link: Link, record: Record) -> list[Drifted]:
     """An account in scope that ServiceNow's own people deactivated or locked: that is never undone."""
-    if not link.enabled:
-        return []
     state = ((ACTIVE, "true", "false"), (LOCKED, "false", "true"))
     return [
         _drifted(name, ours, record, "report", left=True)

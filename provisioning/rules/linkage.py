@@ -4,6 +4,7 @@ knows links and records, no store and no call.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from provisioning.model import Link, Record
 from provisioning.rules.comparison import loose
-from provisioning.rules.mapping import Key
+from provisioning.rules.mapping import ACTIVE, LOCKED, Key
 from provisioning.schema import ObjectMapping
 
 LinkState = Literal["intact", "vanished", "otherKey", "linkedTwice", "intended", "unlinked"]
@@ -77,6 +78,33 @@ def unlinked(link: Link) -> Link:
     return Link(link.type, link.id, grants=link.grants, generation=generation, manager=link.manager)
 
 
+def loosened(link: Link) -> Link | None:
+    """What a restart that drops the links leaves: enough to find a leaver's record, which no match by key would, and to
+    tell an account that ServiceNow's own people deactivated from a rehire's. None for who has no record.
+    """
+    if link.record is None:
+        return None
+    return Link(
+        link.type,
+        link.id,
+        generation=link.generation,
+        match_value=link.match_value,
+        other_keys=link.other_keys,
+        written={name: value for name, value in link.written.items() if name in {ACTIVE, LOCKED}},
+        state=link.state,
+        since=link.since,
+        disabling=link.disabling,
+        former=link.record,
+    )
+
+
+def restored(link: Link, own: Record | None) -> Link:
+    """The link as it was before a restart dropped it, for who was found under that record."""
+    if own is None or link.sys_id is not None or link.former != own["sys_id"]:
+        return link
+    return replace(link, sys_id=link.former)
+
+
 def connection_of(link: Link) -> dict[str, Any]:
     """Graph's objectConnection, and beyond it what else is remembered. Values that were written stay out: they may be
     what no log is to name.
@@ -90,7 +118,13 @@ def connection_of(link: Link) -> dict[str, Any]:
         "state": state_of(link),
         "origin": link.origin,
         "enabled": link.enabled,
+        "lifecycle": link.state,
+        "lifecycleSince": _when(link.since),
         "generation": link.generation,
         "failure": link.escrow.code if link.escrow is not None else None,
         "managedBy": link.foreign.job or None if link.foreign is not None else None,
     }
+
+
+def _when(seconds: float) -> str | None:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else None

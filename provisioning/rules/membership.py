@@ -143,10 +143,14 @@ def _decide_remove(seen: MembershipSeen, why: str) -> Decision:
     ours = seen.edge.sys_id if seen.edge is not None else None
     if not seen.rows or (ours is None and not seen.owned):
         return Decision(seen.key, Skip("RedundantExport", f"{why}; ServiceNow holds none of ours"))
-    before = {"group": _sys_id(seen.group) or "", "user": _sys_id(seen.member) or ""}
+    before = {"group": _record(seen.group), "user": _record(seen.member)}
     sys_id = ours if ours is not None and ours in seen.rows else seen.rows[0]
     return Decision(seen.key, Remove(sys_id, before), match=Match("link", None, seen.rows))
 
 
 def _sys_id(link: Link | None) -> str | None:
     return link.reference if link is not None else None
+
+
+def _record(link: Link | None) -> str:
+    return (link.reference or link.former or "") if link is not None else ""

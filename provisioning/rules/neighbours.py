@@ -91,7 +91,7 @@ def left_to(decision: Decision, neighbour: Neighbour, link: Link) -> Decision:
 
 def given_over(link: Link, neighbour: Neighbour) -> Link:
     """The link of an object whose record is another job's."""
-    mine = unlinked(link) if link.sys_id is not None else link
+    mine = unlinked(link) if link.record is not None else link
     return replace(mine, foreign=neighbour if neighbour.sys_id else link.foreign)
 
 
