@@ -125,7 +125,7 @@ class KnownInstance:
 
     async def _still_true(self, known: Remembered) -> Remembered:
         """Without the records that no link is about any more (we may have deleted them ourselves), and without the
-        memberships that have begun again.
+        memberships that have begun again, here or in another job that has the group now.
         """
         linked: set[str] = set()
         for kind in KINDS:
@@ -137,14 +137,22 @@ class KnownInstance:
                 link = links[kind, owner].link
                 if link.linked and link.sys_id == sys_id:
                     linked.add(f"{kind}:{sys_id}")
-        edges = await self._edges.load([(each.group, each.member) for each in known.ended]) if known.ended else {}
-        begun = {edge.sys_id for edge in edges.values()}
+        begun, groups = await self._begun(known.ended)
         return replace(
             known,
             witnesses={record: made for record, made in known.witnesses.items() if record in linked},
             updated={record: at for record, at in known.updated.items() if record in linked},
-            ended=tuple(each for each in known.ended if each.sys_id not in begun),
+            ended=tuple(each for each in known.ended if each.sys_id not in begun and each.group in groups),
         )
+
+    async def _begun(self, ended: Collection[Ended]) -> tuple[set[str | None], set[str]]:
+        """The rows that are ours again, and the groups that no other job may have taken over."""
+        if not ended:
+            return set(), set()
+        edges = await self._edges.load([(each.group, each.member) for each in ended])
+        links = await self._links.load([("group", each.group) for each in ended])
+        ours = {source_id for (_, source_id), found in links.items() if not found.link.released}
+        return {edge.sys_id for edge in edges.values()}, ours
 
     async def remember(self, written: Mapping[str, str], ended: Collection[Ended], *, more: bool = False) -> None:
         """What was written last: when the instance says that records were updated, and memberships that were ended.
