@@ -5,7 +5,7 @@
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
     cycle                the orchestrator; advance, run_step, notify are its activities
     start_job, pause_job, restart_job, get_job, delete_job, provision_on_demand,
-    list_object_connections, get_object_connection, delete_object_connection
+    list_object_connections, get_object_connection, delete_object_connection, list_executions
                          the HTTP resources of Microsoft Graph's synchronization API
     get_provisioning_logs, get_audits
                          what the job did, and what was ordered and changed
@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import azure.durable_functions as df  # type: ignore[import-untyped]
 import azure.functions as func
 
+from provisioning.api import executions
 from provisioning.api.answers import Call, Refusal, Reply, not_found
-from provisioning.api.callers import caller
+from provisioning.api.callers import caller, initiator
 from provisioning.api.connections import asked_page, connection_resource, page_resource
 from provisioning.api.jobs import job_resource, reset_criteria
 from provisioning.api.logs import page_document, query_of
@@ -259,10 +260,23 @@ async def get_audits(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(f"{JOB}/provisionOnDemand", methods=["POST"])
 async def provision_on_demand(req: func.HttpRequest) -> func.HttpResponse:
     async def answer() -> dict[str, Any]:
-        found = await provision((await _job(req)).engine, asked_object(req.get_body()), write=True)
+        engine, asked, by = (await _job(req)).engine, asked_object(req.get_body()), initiator(_by(req))
+        found = await provision(engine, asked.id, write=True, members=asked.members, by=by)
         if not found.entries:
             raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
-        return on_demand_answer(found.entries[0])
+        return on_demand_answer(found.entries)
+
+    return await _answered(req, answer)
+
+
+@app.function_name("list_executions")
+@app.route(f"{JOB}/executions", methods=["GET"])
+async def list_executions(req: func.HttpRequest) -> func.HttpResponse:
+    async def answer() -> dict[str, Any]:
+        rows = (await _job(req)).engine.context.rows
+        top, place = executions.asked_page(req.params.get("$top", ""), req.params.get("$skiptoken", ""))
+        found, following = await rows.executions(top, place)
+        return executions.page_resource(found, following, req.url.partition("?")[0], top)
 
     return await _answered(req, answer)
 

@@ -63,7 +63,6 @@ from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
 from provisioning.model import Write, WriteOutcome
 from provisioning.rules.assessment import Policy
-from provisioning.rules.escrow import RetryPolicy
 from provisioning.rules.protection import Protection
 from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import ABSOLUTE, FLOOR, SHARE, Limits
@@ -249,7 +248,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         ),
         own_limits=_limits(settings, schema),
         group_limits=settings.group_limits,
-        retries=RetryPolicy(pauses=settings.pauses) if settings.pauses else RetryPolicy(),
+        retries=settings.retries,
         thresholds=Thresholds().scaled(settings.quarantine_scale),
         application=settings.service_principal_id,
         pace=Pace(slots=settings.slots, interval=settings.interval),

@@ -34,6 +34,7 @@ from provisioning.forms import (
 from provisioning.model import DriftPolicy
 from provisioning.notify_settings import NOTIFY, Notify, notify_settings
 from provisioning.rules.departures import Departures, GroupLeave, Leave
+from provisioning.rules.escrow import DAY, RetryPolicy
 from provisioning.rules.group_limits import GroupLimits
 
 Scope = Literal["assigned", "all"]
@@ -74,6 +75,8 @@ KNOWN = (
     "REFERENCE_CREATE_TABLES",
     "REFERENCE_CREATE_LIMIT",
     "ESCROW_PAUSES",
+    "ESCROW_INTERVAL",
+    "ESCROW_DAYS",
     "QUARANTINE_SCALE",
     "PROTECTED_ACCOUNTS",
     "ALLOWED_ACCOUNTS",
@@ -223,7 +226,7 @@ class Settings:
     departures: Departures
     default_access: DefaultAccess
     nested_groups: bool
-    pauses: tuple[float, ...]
+    retries: RetryPolicy
     quarantine_scale: float
     creatable: tuple[str, ...]
     create_limit: int
@@ -286,7 +289,7 @@ class Settings:
             ),
             nested_groups=choice("NESTED_GROUPS", values.get("NESTED_GROUPS", "ignore"), ("ignore", "expand"))
             == "expand",
-            pauses=_pauses(values.get("ESCROW_PAUSES", "")),
+            retries=_retries(values),
             quarantine_scale=share("QUARANTINE_SCALE", values.get("QUARANTINE_SCALE", "100%")),
             creatable=names(values.get("REFERENCE_CREATE_TABLES", "")),
             create_limit=number(
@@ -473,12 +476,16 @@ def _allowed_accounts(values: Mapping[str, str]) -> tuple[str, ...]:
     return allowed
 
 
-def _pauses(text: str) -> tuple[float, ...]:
-    """Since the first failure; none given: Entra's."""
-    pauses = tuple(interval("ESCROW_PAUSES", part.strip()) for part in text.split(",")) if text else ()
+def _retries(values: Mapping[str, str]) -> RetryPolicy:
+    """Of what is not set: Entra's."""
+    default = RetryPolicy()
+    text = values.get("ESCROW_PAUSES", "")
+    pauses = tuple(interval("ESCROW_PAUSES", part.strip()) for part in text.split(",")) if text else default.pauses
     if list(pauses) != sorted(set(pauses)):
         raise ConfigError(f"ESCROW_PAUSES is {text!r}: give the pauses since the first failure in rising order")
-    return pauses
+    every = interval("ESCROW_INTERVAL", values.get("ESCROW_INTERVAL", "P1D"))
+    days = number("ESCROW_DAYS", values.get("ESCROW_DAYS", "28"), MOST_DAYS, "for how many days what fails is tried")
+    return RetryPolicy(pauses, every, days * DAY)
 
 
 def _removal_limits(values: Mapping[str, str]) -> dict[str, int]:

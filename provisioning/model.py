@@ -235,6 +235,15 @@ class Escrow(Struct, frozen=True):
     removal: bool = False
 
 
+class Neighbour(Struct, frozen=True, omit_defaults=True):
+    """Another job of the same instance and the record that it manages for the same person or group; "" for a job that
+    nobody waits for any more, and for a record that nobody has seen yet.
+    """
+
+    job: str
+    sys_id: str = ""
+
+
 class Link(Struct, frozen=True, omit_defaults=True):
     """What is remembered of one source object: its record in ServiceNow and why it is in scope.
 
@@ -245,7 +254,9 @@ class Link(Struct, frozen=True, omit_defaults=True):
     (cut, refused as a choice, dropped by an ACL): both unchanged means that sending them again would change nothing.
     Columns that agreed already count as written. `drifted` holds what others made of columns afterwards, as far as it
     was told and left. `announce` is true from when the record is known until the object is settled the next time: who
-    waits for it may not have been called yet.
+    waits for it may not have been called yet. `released` is true once all was done for an object that is out of scope:
+    another job may take the record over. `foreign` is the record that another job manages for an object that is not
+    linked here.
     """
 
     type: ObjectType
@@ -264,11 +275,22 @@ class Link(Struct, frozen=True, omit_defaults=True):
     altered: dict[str, str] = field(default_factory=dict)
     drifted: dict[str, str] = field(default_factory=dict)
     escrow: Escrow | None = None
+    released: bool = False
+    foreign: Neighbour | None = None
 
     @property
     def linked(self) -> bool:
         """True once ServiceNow is known to hold the record."""
         return self.sys_id is not None and not self.intended
+
+    @property
+    def reference(self) -> str | None:
+        """The record that a manager or a membership may refer to: of a user also one that another job manages. A
+        group's memberships are written by nobody but its own job.
+        """
+        if self.linked:
+            return self.sys_id
+        return self.foreign.sys_id or None if self.foreign is not None and self.type == "user" else None
 
 
 class Edge(Struct, frozen=True, omit_defaults=True):
@@ -396,6 +418,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     may stand in no log, `secrets` those of their values that are not sent: keys that were searched for, names of
     records that were not found. `told` means that the log has it already. `agreed` are values that the record was found
     to hold already, `drifted` what others changed of it (None where that was not compared).
+    `neighbour` is the other job that manages the record, which is left to it.
     `lost` is the sys_id of the record that the object was linked to and that is gone, `group_limit` how many such
     changes to its members the group of a membership may have without a person's word (None: any number).
     """
@@ -419,6 +442,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     drifted: tuple[Drifted, ...] | None = None
     lost: str = ""
     group_limit: int | None = None
+    neighbour: Neighbour | None = None
 
 
 class Clearance(Struct, frozen=True, omit_defaults=True):
@@ -447,8 +471,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     `reconciles` means that nothing else is known than that it is time to compare both sides, or that others changed the
     record. `withdrawn` is a membership that ended,
     `owned` one that goes although others made it. `escrow` is the failure for which the row is tried again. `hold` and
-    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970;
-    `link_etag` is that of the link decided on.
+    `clearance` are what the removal guard said of an earlier decision. `decided_at` is in seconds since 1970,
+    `spent` is how many seconds the reading and deciding took; `link_etag` is that of the link decided on.
     """
 
     object: str
@@ -467,6 +491,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     clearance: Clearance | None = None
     escrow: Escrow | None = None
     decided_at: float = 0.0
+    spent: float = 0.0
     link_etag: str = ""
 
 

@@ -12,6 +12,7 @@ from provisioning.config import Settings
 from provisioning.engine.context import Job
 from provisioning.errors import ConfigError
 from provisioning.rules.departures import Departures
+from provisioning.rules.escrow import RetryPolicy
 from provisioning.rules.protection import Protection
 from provisioning.rules.review import Limits
 from provisioning.schema import default_schema, dump
@@ -36,6 +37,12 @@ def test_by_default_a_job_does_as_entra_does(tmp_path):
     policy = opened(tmp_path).policy
     assert (policy.everyone, policy.default_access, policy.nested_groups) == (False, "auto", False)
     assert policy.departures == Departures()
+
+
+def test_what_failed_is_tried_again_as_the_settings_say(tmp_path):
+    assert opened(tmp_path).retries == RetryPolicy()
+    found = opened(tmp_path, ESCROW_PAUSES="PT1H,PT3H", ESCROW_INTERVAL="P2D", ESCROW_DAYS="7").retries
+    assert found == RetryPolicy((3600.0, 3 * 3600.0), 2 * 86400.0, 7 * 86400.0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.adapters.sqlite import SqliteStore
+from provisioning.engine.neighbours import Waiters
 from tests.served import ROOT, Served, serving, without_settings
 
 USERS, GROUPS = 50, 4
@@ -247,6 +250,46 @@ def test_on_demand_provisions_one_user_and_the_log_has_it(person):
     assert len(person.gets("logs", "--user", answer["object"].partition(":")[2])) == 1
 
 
+def test_of_a_group_on_demand_only_named_members_are_provisioned(person):
+    person.types("run")
+    group, *_ = (row["name"] for row in person.served.records("sys_user_group") if row["name"])
+    one = accounts(person.served)[0]["user_name"]
+    alone = person.gets("explain", group, "--no-members")
+    assert {entry["sourceIdentity"]["identityType"] for entry in alone["entries"]} == {"Group"}
+    named = person.gets("explain", group, "--member", one)
+    assert len({entry["sourceIdentity"]["id"] for entry in named["entries"]}) == 3
+    for words in ((group, "--member", one, "--no-members"), (one, "--member", one)):
+        assert person.types("on-demand", *words).returncode == 1
+
+
+def test_a_failed_connection_is_shown_as_a_step(person):
+    done = person.types("on-demand", SIOBHAN, SERVICENOW_CLIENT_SECRET="wrong")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Connection  failure" in done.stdout or "Action      failure" in done.stdout
+    assert "Way out     operator: correct the credentials" in done.stdout
+
+
+def test_the_person_who_asks_is_in_the_log(person):
+    person.types("on-demand", SIOBHAN, USER="grace")
+    (entry,) = person.gets("logs", "--user", SIOBHAN)
+    assert entry["initiatedBy"] == {"id": "", "displayName": "command line (grace)", "initiatorType": "user"}
+
+
+def test_the_cycles_are_listed_newest_first(person):
+    assert person.types("cycles").stdout.startswith("no cycles yet")
+    for _ in range(3):
+        person.types("run")
+    found = person.gets("cycles")
+    assert [each["kind"] for each in found] == ["incremental", "incremental", "initial"]
+    assert found[-1]["countExported"] > 0
+    assert found[-1]["state"] in {"Succeeded", "EntryLevelErrors"}
+    assert found == sorted(found, key=lambda each: each["timeBegan"], reverse=True)
+    assert person.gets("cycles", "--limit", "1") == found[:1]
+    head, _, *rows = (line.split() for line in person.types("cycles").stdout.splitlines() if line.strip())
+    assert head[:4] == ["began", "took", "kind", "state"]
+    assert [row[-1] for row in rows] == [each["activityIdentifier"] for each in found]
+
+
 def test_somebody_whom_entra_does_not_know_is_one_line_and_exit_code_1(person):
     done = person.types("explain", "nobody@contoso.com")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
@@ -303,6 +346,20 @@ def test_status_tells_the_last_cycle_and_what_is_managed(person):
     assert not status["due"]
 
 
+def test_status_tells_how_many_objects_wait_for_another_job(person):
+    status = person.gets("status")
+    assert status["managedByAnotherJob"] == {"user": 0, "group": 0}
+    assert "Other jobs" not in person.types("status").stdout
+
+    async def wait():
+        async with SqliteStore(person.folder / "state.db") as store:
+            await Waiters(store, status["job"]).add({"user:ada": "1", "user:bob": "2", "group:sales": "3"})
+
+    asyncio.run(wait())
+    assert person.gets("status")["managedByAnotherJob"] == {"user": 2, "group": 1}
+    assert "Other jobs  2 users, 1 groups" in person.types("status").stdout
+
+
 def test_status_tells_who_and_what_is_waited_for(person):
     person.served.graph.patch(f"/users/{SIOBHAN}", department="Astronomy")
     person.types("run")
@@ -311,6 +368,13 @@ def test_status_tells_who_and_what_is_waited_for(person):
     assert status["waiting"]["objects"] == 1 + sum(status["waiting"]["forPeople"].values())
     assert "Waiting  " in person.types("status").stdout
     assert "Astronomy" not in person.types("status").stdout
+    rows = person.gets("waiting")
+    assert len(rows) == status["waiting"]["objects"]
+    assert [row["name"] for row in rows if row.get("table") == "cmn_department"] == [SIOBHAN]
+    told = person.types("waiting", "--limit", "1")
+    assert (len(told.stdout.splitlines()), "--limit shows more" in told.stderr) == (1, len(rows) > 1)
+    assert f"{SIOBHAN} (" in person.types("waiting").stdout
+    assert "Astronomy" not in person.types("waiting").stdout
 
 
 def test_logs_are_sentences_newest_first(person):

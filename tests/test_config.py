@@ -142,6 +142,8 @@ def test_each_form_of_the_state_is_taken(text, state):
         ("SCOPE", "everyone", "SCOPE is 'everyone': use assigned or all"),
         ("HARD_DELETE", "purge", "HARD_DELETE is 'purge': use disable or delete or leave"),
         ("ESCROW_PAUSES", "P1D,PT6H", "in rising order"),
+        ("ESCROW_INTERVAL", "daily", "ESCROW_INTERVAL is 'daily': use a duration"),
+        ("ESCROW_DAYS", "0", "ESCROW_DAYS"),
         ("ESCROW_PAUSES", "often", "ESCROW_PAUSES is 'often': use a duration"),
         ("QUARANTINE_SCALE", "tiny", "QUARANTINE_SCALE is 'tiny'"),
         ("ON_FILTERED", "lock", "ON_FILTERED is 'lock': use disable or delete or leave"),

@@ -388,7 +388,7 @@ def test_deleting_a_job_drops_all_its_state_but_the_logs_and_leaves_it_paused_an
     left = rows_of(settled)
     assert left.keys() == {"job", "journal"}
     trail = len(settled.run(settled.engine().context.audit.newest()))
-    assert left["job"] == 4 + trail, "its state, its lease, and the claims and jobs of the instance"
+    assert left["job"] == 5 + trail, "its state, its lease, and the claims, the jobs and the name of the instance"
     assert job(settled) == JobState(paused=job(settled).paused)
     assert state(settled, "ada") == ACTIVE
     settled.restart()

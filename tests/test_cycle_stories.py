@@ -656,8 +656,13 @@ def test_a_group_of_any_size_is_provisioned_on_demand_with_all_its_members(world
     answer = world.run(provision_on_demand(world.engine(), "Engineers", write=True))
     assert world.members("Engineers") == {f"n{number:04}@{DOMAIN}" for number in range(members)}
     (own,) = [entry for entry in answer.entries if entry["sourceIdentity"]["id"] == group]
-    kinds = [step["provisioningStepType"] for step in own["provisioningSteps"]]
-    assert kinds == ["import", "scoping", "matching", "export"]
+    assert [step["name"] for step in own["provisioningSteps"]] == [
+        "EntryImportAdd",
+        "EntrySynchronizationScoping",
+        "EntryImportByJoiningProperty",
+        "EntrySynchronizationAdd",
+        "EntryExportAdd",
+    ]
     made = [e["sourceIdentity"]["identityType"] for e in answer.entries if e["provisioningAction"] == "create"]
     assert (made.count("User"), made.count("GroupMembership")) == (members, members)
     again = world.run(provision_on_demand(world.engine(), "Engineers", write=True))

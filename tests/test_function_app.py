@@ -420,8 +420,139 @@ def test_the_job_says_why_its_last_cycle_failed(place):
     run(place, story)
 
 
-def subject(object_id: str, kind: str = "User") -> dict[str, Any]:
-    return {"parameters": [{"ruleId": "any", "subjects": [{"objectId": object_id, "objectTypeName": kind}]}]}
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def subject(object_id: str, kind: str = "User", **more: Any) -> dict[str, Any]:
+    asked = {"objectId": object_id, "objectTypeName": kind, **more}
+    return {"parameters": [{"ruleId": "any", "subjects": [asked]}]}
+
+
+def member(object_id: str, kind: str = "User") -> dict[str, str]:
+    return {"objectId": object_id, "objectTypeName": kind}
+
+
+async def on_demand(place: Place, body: Any, **headers: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two documents of the answer."""
+    response = await place.request("provision_on_demand", body=body, headers=headers)
+    assert response.status_code == 200, response.get_body()
+    answer = json.loads(response.get_body())
+    return json.loads(answer["key"]), json.loads(answer["value"])
+
+
+def staff(place: Place, *names: str) -> tuple[str, list[str]]:
+    """A new group that is assigned, and its members."""
+    users = [
+        place.directory.add_user(userPrincipalName=f"{name}@contoso.com", displayName=name, accountEnabled=True)
+        for name in names
+    ]
+    group = place.directory.add_group(displayName="Night Shift", securityEnabled=True, members=users)
+    place.directory.assign(group)
+    return group, users
+
+
+def test_a_group_on_demand_is_answered_with_each_of_its_members_and_what_failed_of_them(place):
+    async def story() -> None:
+        group, (ada, bob) = staff(place, "ada", "bob")
+        rule = {"name": "No", "collection": "sys_user", "active": "true", "abort_action": "true"}
+        place.instance.insert("sys_script", {**rule, "action_insert": "true", "filter_condition": "user_nameLIKEbob"})
+        key, value = await on_demand(place, subject(group, "Group"))
+        assert (value["action"], value["statusInfo"]["status"]) == ("Create", "Success")
+        assert (key["result"], key["details"]["errorCode"]) == ("Failure", "NotPermitted")
+        assert key["details"]["errorMessage"].startswith("1 of 4 members and memberships failed; the first: ")
+        told = {(each["sourceIdentity"]["type"], each["sourceIdentity"]["id"]): each for each in value["members"]}
+        assert {which: each["result"] for which, each in told.items()} == {
+            ("User", ada): "Success",
+            ("User", bob): "Failure",
+            ("GroupMembership", f"{group}:{ada}"): "Success",
+            ("GroupMembership", f"{group}:{bob}"): "Skipped",
+        }
+        assert told["User", bob]["statusInfo"]["errorCode"] == "NotPermitted"
+        assert told["User", bob]["provisioningSteps"][-1]["status"] == "Failure"
+
+    run(place, story)
+
+
+def test_of_a_group_on_demand_only_the_members_that_are_named_are_written(place):
+    async def story() -> None:
+        group, (_, bob, _) = staff(place, "ada", "bob", "cid")
+        key, value = await on_demand(place, subject(group, "Group", links={"members": [member(bob)]}))
+        assert key == {"result": "Success", "details": {}}
+        assert {each["sourceIdentity"]["id"] for each in value["members"]} == {bob, f"{group}:{bob}"}
+        assert [row["user_name"] for row in place.instance.rows("sys_user", "user_nameLIKE@")] == ["bob@contoso.com"]
+        _, value = await on_demand(place, subject(group, "Group", links={"members": []}))
+        assert value["members"] == []
+        _, value = await on_demand(place, subject(group, "Group", links={"members": None}))
+        assert len(value["members"]) == 6
+
+    run(place, story)
+
+
+def test_a_connection_that_servicenow_refuses_is_a_step_that_failed(place):
+    async def story() -> None:
+        place.instance.faults.add("POST token", "unauthorized", times=None)
+        key, value = await on_demand(place, subject(next(iter(place.directory.users))))
+        assert (key["result"], key["details"]["errorCode"]) == ("Failure", "ServiceNowCredentialsValidation")
+        (step,) = value["provisioningSteps"]
+        assert (step["name"], step["status"]) == ("TestConnection", "Failure")
+        assert value["statusInfo"]["recommendedAction"].startswith("operator: ")
+        assert value["modifiedProperties"] == []
+
+    run(place, story)
+
+
+def test_the_log_names_who_has_asked_for_it(place, monkeypatch):
+    async def initiators() -> list[tuple[str, str]]:
+        response = await place.request("get_provisioning_logs", query={"$orderby": "activityDateTime asc"})
+        entries = json.loads(response.get_body())["value"]
+        return list(
+            dict.fromkeys((e["initiatedBy"]["initiatorType"], e["initiatedBy"]["displayName"]) for e in entries)
+        )
+
+    async def story() -> None:
+        _, people = staff(place, "ada", "bob")
+        for one in people:
+            place.directory.assign(one)
+        await on_demand(place, subject(people[0]))
+        monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
+        await on_demand(place, subject(people[1]), **{"x-ms-client-principal-name": "ada@contoso.com"})
+        assert await initiators() == [("application", BY_KEY), ("user", "ada@contoso.com")]
+        await place.start()
+        await place.host.finish(place.instance_id)
+        assert (await initiators())[2:] == [("system", "Provisioning Service")]
+
+    run(place, story)
+
+
+def test_the_cycles_are_listed_page_by_page_newest_first(place):
+    async def pages(top: str) -> list[dict[str, Any]]:
+        found, query = [], {"$top": top}
+        while True:
+            page = json.loads((await place.request("list_executions", query=query)).get_body())
+            assert len(page["value"]) <= int(top)
+            found += page["value"]
+            if "@odata.nextLink" not in page:
+                return found
+            query = dict(parse_qsl(urlsplit(page["@odata.nextLink"]).query))
+
+    async def story() -> None:
+        assert await pages("5") == []
+        for minutes in (0, 41, 82):
+            place.ahead = minutes * 60.0
+            await place.start()
+            await place.host.finish(place.instance_id)
+        cycles = await pages("1")
+        assert len(cycles) == 3
+        assert cycles == await pages("2") == await pages("3") == await pages("999")
+        assert [each["timeBegan"] for each in cycles] == sorted((e["timeBegan"] for e in cycles), reverse=True)
+        assert cycles[2]["countExported"] > cycles[1]["countExported"] == 0
+        last = json.loads((await place.request("get_job")).get_body())["status"]["lastExecution"]
+        assert cycles[0] == {"@odata.type": "#microsoft.graph.synchronizationTaskExecution", **last}
+        for query in ({"$top": "0"}, {"$top": "1000"}, {"$skiptoken": "nonsense"}, {"$skiptoken": "AAAA"}):
+            assert (await place.request("list_executions", query=query)).status_code == 400
+        assert (await place.request("list_executions", job="another")).status_code == 404
+
+    run(place, story)
 
 
 def test_somebody_is_provisioned_on_demand_while_a_cycle_runs(place):
@@ -450,6 +581,12 @@ def test_somebody_is_provisioned_on_demand_while_a_cycle_runs(place):
         {"parameters": [{"subjects": [{"objectId": "x"}]}]},
         subject("not-a-guid"),
         subject("00000000-0000-0000-0000-000000000000", "Device"),
+        subject("00000000-0000-0000-0000-000000000000", links={"members": []}),
+        subject("00000000-0000-0000-0000-000000000000", "Group", links=["members"]),
+        subject("00000000-0000-0000-0000-000000000000", "Group", links={"members": "all"}),
+        subject("00000000-0000-0000-0000-000000000000", "Group", links={"members": [{"objectId": "x"}]}),
+        subject("00000000-0000-0000-0000-000000000000", "Group", links={"members": [member("x")]}),
+        subject("00000000-0000-0000-0000-000000000000", "Group", links={"members": [member(NOBODY, "Group")]}),
         {"parameters": [{"subjects": [1]}]},
         {"parameters": "text"},
     ],
@@ -501,7 +638,7 @@ def bindings() -> Iterator[tuple[str, Any, dict[str, Any]]]:
 def test_functions_have_names_that_the_host_takes():
     names = list(functions_of(function_app.app))
     assert all(re.fullmatch(r"[a-z][a-z0-9_-]{0,127}", name) for name in names)
-    assert len(names) == len(set(names)) == 17
+    assert len(names) == len(set(names)) == 18
 
 
 def test_parameters_are_named_and_annotated_as_the_worker_wants_them():

@@ -121,8 +121,8 @@ def test_a_running_cycle_shows_how_many_writes_of_those_planned_are_done():
     assert (progress["completedUnits"], progress["totalUnits"], progress["units"]) == (5, 10, "objects")
 
 
-def entry(action, outcome=None):
-    decision = Decision("user:u1", action, "Zoë")
+def entry(action, outcome=None, key="user:u1"):
+    decision = Decision(key, action, "Zoë")
     return summarize(Occurrence(decision, outcome, "change", NOON, milliseconds=1500), ORIGIN)
 
 
@@ -132,28 +132,57 @@ def decoded(answer):
 
 
 def test_a_created_user_is_answered_as_two_documents_inside_strings():
-    key, value = decoded(on_demand_answer(entry(Create("s1", 0, {"active": "true"}), Written({"sys_id": "s1"}))))
-    assert key == {"result": "Success", "details": None}
+    key, value = decoded(on_demand_answer([entry(Create("s1", 0, {"active": "true"}), Written({"sys_id": "s1"}))]))
+    assert key == {"result": "Success", "details": {}}
     assert value.keys() == ON_DEMAND
     assert value["action"] == "Create"
     assert (value["startTime"], value["endTime"]) == ("2026-09-21T14:13:18.500Z", "2026-09-21T14:13:20.000Z")
     assert value["modifiedProperties"] == [{"displayName": "active", "oldValue": None, "newValue": "true"}]
     assert value["sourceIdentity"] == {"id": "u1", "type": "User", "displayName": "Zoë", "details": {}}
-    assert [step["type"] for step in value["provisioningSteps"]] == ["Import", "Export"]
+    assert [step["type"] for step in value["provisioningSteps"]] == ["Import", "Matching", "Export"]
+    assert [step["timestamp"] for step in value["provisioningSteps"]] == [value["startTime"], *[value["endTime"]] * 2]
     assert value["statusInfo"]["status"] == "Success"
 
 
 def test_somebody_who_is_as_he_should_be_is_skipped_for_a_reason():
-    key, value = decoded(on_demand_answer(entry(Skip("RedundantExport", "nothing to do"))))
+    key, value = decoded(on_demand_answer([entry(Skip("RedundantExport", "nothing to do"))]))
     assert key == {"result": "Skipped", "details": {"errorCode": "RedundantExport", "errorMessage": "nothing to do"}}
     assert (value["action"], value["statusInfo"]["errorCategory"]) == ("Other", "Success")
 
 
 def test_a_failure_carries_its_code_and_the_way_out():
-    key, value = decoded(on_demand_answer(entry(Fail("DuplicateTargetEntries", "two hits", "merge them"))))
+    key, value = decoded(on_demand_answer([entry(Fail("DuplicateTargetEntries", "two hits", "merge them"))]))
     assert key["result"] == "Failure"
     assert value["statusInfo"]["errorCode"] == "DuplicateTargetEntries"
     assert value["statusInfo"]["recommendedAction"] == "merge them"
+
+
+DONE = entry(Create("s1", 0, {}), Written({"sys_id": "s1"}), "member:g1:u1")
+NOT_DONE = entry(Fail("InsufficientRights", "no", "grant it"), key="member:g1:u2")
+NOTHING = Skip("RedundantExport", "nothing to do")
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "result", "code"),
+    [
+        (NOTHING, [], "Skipped", "RedundantExport"),
+        (NOTHING, [entry(NOTHING, key="member:g1:u3")], "Skipped", "RedundantExport"),
+        (NOTHING, [DONE], "Success", None),
+        (NOTHING, [DONE, NOT_DONE], "Failure", "InsufficientRights"),
+        (Fail("DuplicateTargetEntries", "two hits", ""), [NOT_DONE], "Failure", "DuplicateTargetEntries"),
+    ],
+)
+def test_the_result_of_a_group_is_the_gravest_of_all_that_was_looked_at(own, others, result, code):
+    answer = on_demand_answer([entry(own, key="group:g1"), *others])
+    key, value = json.loads(answer["key"]), json.loads(answer["value"])
+    assert (key["result"], key["details"].get("errorCode")) == (result, code)
+    assert value.keys() == ON_DEMAND | {"members"}
+    assert [each.keys() for each in value["members"]] == [ON_DEMAND | {"result", "details"}] * len(others)
+
+
+def test_what_else_happened_because_of_a_user_is_not_the_answer_about_the_user():
+    key, value = decoded(on_demand_answer([entry(NOTHING), NOT_DONE]))
+    assert (key["result"], value.keys()) == ("Skipped", ON_DEMAND)
 
 
 def test_an_error_has_graphs_form_and_the_clients_own_id():

@@ -449,6 +449,11 @@ def test_what_a_person_rejects_stays_as_it_is_until_something_about_it_changes(c
     assert active(company) == set(range(20))
     company.directory.update_user(company.people[0], jobTitle="Analyst")
     company.cycle()
+    assert active(company) == set(range(20))
+    company.directory.assign(company.people[0])
+    company.cycle()
+    company.directory.unassign_principal(company.people[0])
+    company.cycle()
     assert active(company) == set(range(1, 20))
 
 

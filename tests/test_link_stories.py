@@ -189,6 +189,42 @@ def test_two_records_with_the_key_of_a_vanished_one_are_left_to_a_person(world):
     assert relink(world, world.ada, taken["sys_id"]).sys_id == taken["sys_id"]
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["created anew", "replaced by hand"])
+@pytest.mark.parametrize("drift", ["report", "adopt"])
+def test_a_vanished_group_gets_another_record_with_all_its_members(tmp_path, replaced, drift):
+    with small_world(tmp_path, drift=drift) as world:
+        people = ("ada", "bob", "cy")
+        group = group_of(world, "Sales", *(hire(world, name) for name in people))
+        world.cycle()
+        (gone,) = world.instance.find("sys_user_group", name="Sales")
+        world.instance.delete("sys_user_group", gone["sys_id"])
+        if replaced:
+            world.instance.insert("sys_user_group", {"name": "Sales"})
+        world.directory.update_group(group, description="Who sell")
+        world.cycle()
+        assert members(world) == {account(world, name)["sys_id"] for name in people}
+        assert is_counted_right(world)
+        world.forget_counts()
+        world.cycle()
+        assert world.writes() == {}
+
+
+def test_a_record_that_vanishes_before_its_write_is_matched_again_by_the_next_cycle(world):
+    gone = account(world, "ada")["sys_id"]
+    world.directory.update_user(world.ada, city="Athens")
+
+    def vanish(progress):
+        if progress.phase == "act users" and world.instance.get("sys_user", gone):
+            world.instance.delete("sys_user", gone)
+
+    world.cycle(watch=vanish)
+    assert link_of(world, world.ada).escrow.code == "InvalidAnchor"
+    world.cycle()
+    assert account(world, "ada")["city"] == "Athens"
+    assert link_of(world, world.ada).escrow is None
+    assert members(world) == {account(world, "ada")["sys_id"], account(world, "bob")["sys_id"]}
+
+
 def test_many_vanished_records_at_once_are_created_anew_only_by_a_persons_word(tmp_path):
     """An instance that was restored from an old backup does not know whom it has got since."""
     with small_world(tmp_path, limits=Limits(absolute=500, share=0.05, floor=2)) as world:

@@ -47,8 +47,9 @@ def test_an_entry_is_in_three_tables_that_the_change_id_joins(tmp_path):
     assert logs[1]["provisioningStatusInfo.status"] == "success"
     assert logs[1]["provisioningStatusInfo.errorInformation.errorCode"] == ""
     assert [step["name"] for step in steps if step["changeId"] == "change1"] == [
-        "EntryImport",
+        "EntryImportAdd",
         "EntrySynchronizationScoping",
+        "EntrySynchronizationAdd",
         "EntryExportAdd",
     ]
     assert json.loads(steps[1]["details"])["Assigned"] == "True"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from provisioning.model import (
     Create,
     Decision,
     Disable,
+    Drifted,
     Fail,
     Match,
     Missing,
@@ -24,7 +26,16 @@ from provisioning.model import (
     Update,
     Written,
 )
-from provisioning.rules.summary import Occurrence, Origin, summarize, timestamp
+from provisioning.rules.scope import DELETED
+from provisioning.rules.summary import (
+    Initiator,
+    Occurrence,
+    Origin,
+    in_milliseconds,
+    summarize,
+    timestamp,
+    unconnected,
+)
 
 ORIGIN = Origin("tenant", "job", "cycle", "sp", "ServiceNow", "https://dev.service-now.com")
 
@@ -182,15 +193,115 @@ def test_the_steps_tell_the_story_in_entras_words():
     )
     steps = [(step["name"], step["provisioningStepType"], step["status"]) for step in found["provisioningSteps"]]
     assert steps == [
-        ("EntryImport", "import", "success"),
+        ("EntryImportAdd", "import", "success"),
         ("EntrySynchronizationScoping", "scoping", "success"),
         ("EntryImportByJoiningProperty", "matching", "success"),
+        ("EntrySynchronizationUpdate", "matching", "success"),
         ("UnableToResolveReferenceAttributeValue", "referenceResolution", "warning"),
         ("AttributeValueAltered", "processing", "warning"),
         ("EntryExportUpdate", "export", "success"),
     ]
     assert found["provisioningSteps"][1]["details"]["Assigned"] == "True"
     assert found["provisioningStatusInfo"]["status"] == "warning"
+
+
+IN = (ScopeCheck("IsActive", passed=True, detail="active"),)
+OUT = (ScopeCheck("Assigned", passed=False, detail="not assigned to the application"),)
+GONE = (ScopeCheck("IsActive", passed=False, detail=DELETED),)
+BY_LINK, BY_KEY, NEW = Match("link", "ada", ("s1",)), Match("attribute", "ada", ("s1",)), Match("none", "ada")
+CHANGED = (Drifted("title", "Chief", "Analyst", "enforce"),)
+SEARCHED, READ = "EntryImportByJoiningProperty", "EntryImport"
+
+
+@pytest.mark.parametrize(
+    ("action", "decided", "names"),
+    [
+        (CREATE, {"match": NEW}, ("EntryImportAdd", SEARCHED, "EntrySynchronizationAdd", "EntryExportAdd")),
+        (UPDATE, {"match": BY_LINK}, ("EntryImportUpdate", READ, "EntrySynchronizationUpdate", "EntryExportUpdate")),
+        (UPDATE, {"match": BY_KEY}, ("EntryImportAdd", SEARCHED, "EntrySynchronizationUpdate", "EntryExportUpdate")),
+        (
+            UPDATE,
+            {"match": BY_LINK, "drifted": CHANGED},
+            (READ, READ, "EntrySynchronizationUpdate", "TargetAttributeChanged", "EntryExportUpdate"),
+        ),
+        (
+            CREATE,
+            {"match": NEW, "lost": "s0"},
+            (READ, READ, SEARCHED, "EntrySynchronizationAdd", "EntryExportAdd"),
+        ),
+        (
+            DISABLE,
+            {"match": BY_LINK, "scope": OUT},
+            ("EntryImportUpdate", READ, "EntrySynchronizationUpdate", "EntryExportUpdate"),
+        ),
+        (
+            DISABLE,
+            {"match": BY_LINK, "scope": GONE},
+            ("EntryImportDelete", READ, "EntrySynchronizationUpdate", "EntryExportUpdate"),
+        ),
+        (
+            REMOVE,
+            {"match": BY_LINK, "scope": GONE},
+            ("EntryImportDelete", READ, "EntrySynchronizationDelete", "EntryExportDelete"),
+        ),
+        (
+            REMOVE,
+            {"match": BY_LINK, "scope": (), "key": "member:g1:u1"},
+            ("EntryImportDelete", READ, "EntrySynchronizationDelete", "EntryExportDelete"),
+        ),
+        (SKIP, {"match": BY_LINK}, (READ, READ, "EntrySynchronizationSkip")),
+        (FAIL, {"match": NEW}, (READ, SEARCHED, "EntrySynchronizationError")),
+    ],
+)
+def test_what_entra_received_what_is_determined_and_what_was_written_are_steps_with_entras_names(
+    action, decided, names
+):
+    found = entry(action, None if isinstance(action, Skip | Fail) else WRITTEN, **{"scope": IN, **decided})
+    steps = [step["name"] for step in found["provisioningSteps"]]
+    assert [name for name in steps if name != "EntrySynchronizationScoping"] == list(names)
+
+
+def test_what_is_determined_says_why():
+    def why(action, **decided):
+        (step,) = (s for s in entry(action, **decided)["provisioningSteps"] if s["name"].startswith(DETERMINED))
+        return step["description"]
+
+    assert why(CREATE, scope=IN, match=NEW) == (
+        "User 'u1' will be created in ServiceNow (User is active and in scope in Microsoft Entra ID, but no matching "
+        "User was found in ServiceNow)"
+    )
+    assert why(DISABLE, scope=OUT).endswith(
+        "will be disabled in ServiceNow (User is not in scope: 1) not assigned to the application)"
+    )
+
+
+DETERMINED = ("EntrySynchronizationAdd", "EntrySynchronizationUpdate", "EntrySynchronizationDelete")
+
+
+def test_an_entry_names_the_application_and_who_has_asked_for_it():
+    origin = replace(ORIGIN, application="app-id", by=Initiator("user", "ada@contoso.com"))
+    found = summarize(Occurrence(Decision("user:u1", CREATE), WRITTEN, "change", 0.0, 1_500), origin)
+    assert found["targetSystem"]["details"] == {
+        "ApplicationId": "app-id",
+        "ServicePrincipalId": "sp",
+        "ServicePrincipalDisplayName": "ServiceNow",
+    }
+    assert found["initiatedBy"] == {"id": "", "displayName": "ada@contoso.com", "initiatorType": "user"}
+    assert entry(CREATE)["initiatedBy"]["initiatorType"] == "system"
+    assert found["durationInMilliseconds"] == 1_500
+
+
+def test_a_clock_that_is_set_back_gives_no_negative_duration():
+    assert (in_milliseconds(1.2346), in_milliseconds(-5.0)) == (1235, 0)
+
+
+def test_a_connection_that_failed_is_the_only_step():
+    fail = Fail("ServiceNowCredentialsValidation", "401", "")
+    found = unconnected("user:u1", "Ada", fail, "change", 0.0, ORIGIN)
+    assert violations(SUMMARY, found) == []
+    (step,) = found["provisioningSteps"]
+    assert (step["name"], step["status"], step["description"]) == ("TestConnection", "failure", "401")
+    assert found["provisioningStatusInfo"]["errorInformation"]["recommendedAction"].startswith("operator: correct")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ GENEROUS = Limits(absolute=10_000, share=1.0, floor=10_000)
 
 @dataclass
 class World:
-    """`everyone` is the scope "all". Stores that tests put around the SQLite store go into `store`."""
+    """`everyone` is the scope "all". Stores that tests put around the SQLite store go into `store`. `application` is
+    the enterprise application of `job_id`, the tenant's first one where it is not given.
+    """
 
     runner: asyncio.Runner
     now: Any
@@ -53,6 +55,9 @@ class World:
     instance: Instance
     store: Any
     scratch: Path
+    job_id: str = "job"
+    application: str = ""
+    address: str = "http://127.0.0.1"
     everyone: bool = False
     hard_delete: str = "disable"
     departures: Departures = field(default_factory=Departures)
@@ -92,7 +97,7 @@ class World:
         to_graph = GraphSession("http://127.0.0.1/v1.0", StaticToken(graph.ACCESS_TOKEN), transport=self.way_to_graph())
         source = GraphSource(
             to_graph,
-            service_principal_id=self.directory.service_principal_id,
+            service_principal_id=self.application or self.directory.service_principal_id,
             user_attributes=schema.user.source_properties,
             group_attributes=schema.group.source_properties,
         )
@@ -107,7 +112,7 @@ class World:
         if dry_run:
             store = OverlayStore(self.store, SqliteStore(":memory:"))
         job = Job(
-            "job",
+            self.job_id,
             self.directory.tenant_id,
             schema,
             policy=Policy(
@@ -125,7 +130,7 @@ class World:
             group_limits=self.group_limits,
             retries=self.retries,
             thresholds=self.thresholds,
-            application=self.directory.service_principal_id,
+            application=self.application or self.directory.service_principal_id,
             pace=self.pace,
             reconciles_every=self.reconciles_every,
             patience=self.patience,
@@ -133,7 +138,7 @@ class World:
         target = ServiceNowTarget(session)
         channels = self.channels(to_graph)
         context = Context(job, store, source, target, now=self.now, time_box=self.time_box, channels=channels)
-        return Engine(context, "http://127.0.0.1")
+        return Engine(context, self.address)
 
     def cycle(self, *, dry_run: bool = False, watch=lambda _: None) -> Progress:
         """One cycle to its end by the engine of this world's process."""

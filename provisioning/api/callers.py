@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provisioning.rules.summary import Initiator
+
 BY_KEY = "a caller with a key of the app"
 
 
@@ -15,3 +17,8 @@ def caller(headers: Mapping[str, str], environ: Mapping[str, str]) -> str:
         return BY_KEY
     name = headers.get("x-ms-client-principal-name", "").strip()
     return name if name and name.isprintable() else BY_KEY
+
+
+def initiator(by: str) -> Initiator:
+    """The caller, for the log: nobody in particular has a key."""
+    return Initiator("application" if by == BY_KEY else "user", by)

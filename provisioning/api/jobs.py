@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from provisioning.api.answers import bad_request
-from provisioning.engine.executions import EXPORTS, KINDS, Execution, History
+from provisioning.engine.executions import EXPORTS, KINDS, Execution, History, task_execution, time_of
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
 from provisioning.errors import ConfigError
@@ -15,7 +14,6 @@ from provisioning.rules.quarantine import Quarantine
 from provisioning.rules.restart import ResetScope, parse_scopes
 
 TEMPLATE = "ServiceNowOutDelta"
-NEVER = "0001-01-01T00:00:00Z"
 TYPES = {"user": "user to User", "group": "group to Group", "member": "member to GroupMember"}
 
 
@@ -41,8 +39,8 @@ def job_resource(
             "lastSuccessfulExecutionWithExports": _execution(history.last_with_exports),
             "progress": _running(progress),
             "quarantine": _quarantine(state.in_quarantine),
-            "steadyStateFirstAchievedTime": _time(history.steady_first),
-            "steadyStateLastAchievedTime": _time(history.steady_last),
+            "steadyStateFirstAchievedTime": time_of(history.steady_first),
+            "steadyStateLastAchievedTime": time_of(history.steady_last),
             "synchronizedEntryCountByType": [
                 {"key": TYPES.get(kind, kind), "value": number} for kind, number in sorted(state.managed.items())
             ],
@@ -74,13 +72,13 @@ def _quarantine(quarantine: Quarantine | None) -> dict[str, Any] | None:
         return None
     error = quarantine.error
     return {
-        "currentBegan": _time(quarantine.current_began),
+        "currentBegan": time_of(quarantine.current_began),
         "error": {"code": error.code, "message": error.message, "tenantActionable": error.tenant_actionable}
         if error is not None
         else None,
-        "nextAttempt": _time(quarantine.next_attempt),
+        "nextAttempt": time_of(quarantine.next_attempt),
         "reason": quarantine.reason,
-        "seriesBegan": _time(quarantine.series_began),
+        "seriesBegan": time_of(quarantine.series_began),
         "seriesCount": quarantine.series_count,
     }
 
@@ -95,27 +93,7 @@ def duration(seconds: float) -> str:
 
 
 def _execution(execution: Execution | None) -> dict[str, Any] | None:
-    if execution is None:
-        return None
-    error = execution.error
-    return {
-        "activityIdentifier": execution.cycle,
-        "countEntitled": execution.entitled,
-        "countEntitledForProvisioning": execution.in_scope,
-        "countEscrowed": execution.escrowed,
-        "countEscrowedRaw": execution.escrowed_raw,
-        "countExported": execution.exported,
-        "countExports": execution.exports,
-        "countImported": execution.imported,
-        "countImportedDeltas": execution.deltas,
-        "countImportedReferenceDeltas": execution.reference_deltas,
-        "error": {"code": error.code, "message": error.message, "tenantActionable": error.actionable}
-        if error
-        else None,
-        "state": execution.state,
-        "timeBegan": _time(execution.began),
-        "timeEnded": _time(execution.ended),
-    }
+    return task_execution(execution) if execution is not None else None
 
 
 def _running(progress: Progress | None) -> list[dict[str, Any]]:
@@ -128,15 +106,8 @@ def _running(progress: Progress | None) -> list[dict[str, Any]]:
     return [
         {
             "completedUnits": done,
-            "progressObservationDateTime": _time(max(progress.began, progress.collected)),
+            "progressObservationDateTime": time_of(max(progress.began, progress.collected)),
             "totalUnits": max(done, planned),
             "units": "objects",
         }
     ]
-
-
-def _time(seconds: float) -> str:
-    """Graph's form: UTC with seven digits of a second; 0 is never."""
-    if not seconds:
-        return NEVER
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

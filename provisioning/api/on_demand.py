@@ -1,10 +1,15 @@
-"""provisionOnDemand: Graph's request, and its answer of two JSON documents inside strings."""
+"""provisionOnDemand: Graph's request, and its answer of two JSON documents inside strings.
+
+Graph documents the answer for a user. That for a group has the same form, and in it, which is ours, `members`: one such
+document for everything else that was looked at, so that nothing fails unseen.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +20,19 @@ KINDS = ("User", "Group")
 RESULTS = {"success": "Success", "warning": "Success", "skipped": "Skipped", "failure": "Failure"}
 
 
-def asked_object(body: bytes) -> str:
-    """The id of the one user or group that a request names. Raises `Refusal`.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One user or group, and of a group's members those that are named: None for all, () for none."""
 
-    {"parameters": [{"ruleId": "...", "subjects": [{"objectId": "...", "objectTypeName": "User"}]}]}
+    id: str
+    members: tuple[str, ...] | None = None
+
+
+def asked_object(body: bytes) -> Asked:
+    """The one user or group that a request names. Raises `Refusal`.
+
+    {"parameters": [{"ruleId": "...", "subjects": [{"objectId": "...", "objectTypeName": "Group",
+                     "links": {"members": [{"objectId": "...", "objectTypeName": "User"}]}}]}]}
     """
     try:
         document = json.loads(body or b"null")
@@ -32,39 +46,82 @@ def asked_object(body: bytes) -> str:
         ) from error
     if kind not in KINDS:
         raise bad_request("objectTypeName must be User or Group.")
+    return Asked(_guid(object_id), _members(subject, kind))
+
+
+def _members(subject: Mapping[str, Any], kind: str) -> tuple[str, ...] | None:
+    try:
+        members = (subject.get("links") or {}).get("members")
+        if members is None:
+            return None
+        named = [(member["objectId"], member["objectTypeName"]) for member in members]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise bad_request('links.members must be [{"objectId": "<id>", "objectTypeName": "User"}, ...].') from error
+    if kind != "Group":
+        raise bad_request("links.members are those of a Group; a User has none.")
+    if any(of_kind != "User" for _, of_kind in named):
+        raise bad_request("objectTypeName of each of links.members must be User: groups within groups are not taken.")
+    return tuple(_guid(object_id) for object_id, _ in named)
+
+
+def _guid(object_id: object) -> str:
     if not isinstance(object_id, str) or not GUID.fullmatch(object_id):
         raise bad_request("objectId must be the object ID (a GUID) of a user or group in Microsoft Entra ID.")
     return object_id
 
 
-def on_demand_answer(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Graph's stringKeyStringValuePair of one log entry (a provisioningObjectSummary)."""
-    info = entry["provisioningStatusInfo"]
-    error = info["errorInformation"] or {}
-    status = RESULTS[info["status"]]
-    key = {
-        "result": status,
-        "details": {"errorCode": error.get("errorCode"), "errorMessage": error.get("reason")} if error else None,
-    }
+def on_demand_answer(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Graph's stringKeyStringValuePair of log entries (provisioningObjectSummary): of the object, and of what else was
+    looked at because of it. For a group the result is the gravest of all of them.
+    """
+    own, *others = entries
+    key, value = _key(own), _value(own)
+    if own["sourceIdentity"]["identityType"] == "Group":
+        told = [_key(other) for other in others]
+        value["members"] = [{**each, **_value(other)} for each, other in zip(told, others, strict=True)]
+        key = _of_all(key, told)
     return {
         "@odata.type": "#microsoft.graph.stringKeyStringValuePair",
         "key": json.dumps(key, ensure_ascii=False),
-        "value": json.dumps(_value(entry, status, error), ensure_ascii=False),
+        "value": json.dumps(value, ensure_ascii=False),
     }
 
 
-def _value(entry: Mapping[str, Any], status: str, error: Mapping[str, Any]) -> dict[str, Any]:
+def _key(entry: Mapping[str, Any]) -> dict[str, Any]:
+    error = entry["provisioningStatusInfo"]["errorInformation"]
+    details = {"errorCode": error["errorCode"], "errorMessage": error["reason"]} if error else {}
+    return {"result": RESULTS[entry["provisioningStatusInfo"]["status"]], "details": details}
+
+
+def _of_all(own: dict[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    failed = [each for each in others if each["result"] == "Failure"]
+    if own["result"] == "Failure":
+        return own
+    if failed:
+        first = failed[0]["details"]
+        text = f"{len(failed)} of {len(others)} members and memberships failed; the first: {first['errorMessage']}"
+        return {"result": "Failure", "details": {**first, "errorMessage": text}}
+    if any(each["result"] == "Success" for each in others) and own["result"] == "Skipped":
+        return {"result": "Success", "details": {}}
+    return own
+
+
+def _value(entry: Mapping[str, Any]) -> dict[str, Any]:
+    info = entry["provisioningStatusInfo"]
+    status, error = RESULTS[info["status"]], info["errorInformation"] or {}
     end = entry["activityDateTime"]
     ended = datetime.fromisoformat(end)
-    began = ended - timedelta(milliseconds=entry["durationInMilliseconds"])
+    start = ended - timedelta(milliseconds=entry["durationInMilliseconds"])
+    began = start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    first, *later = entry["provisioningSteps"]  # reading the source is what begins
     return {
         "action": _capital(entry["provisioningAction"]),
         "changeId": entry["changeId"],
-        "startTime": began.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "startTime": began,
         "endTime": end,
         "reportableIdentifier": entry["sourceIdentity"]["id"],
         "modifiedProperties": entry["modifiedProperties"],
-        "provisioningSteps": [_step(step, end) for step in entry["provisioningSteps"]],
+        "provisioningSteps": [_step(first, began), *(_step(step, end) for step in later)],
         "statusInfo": {
             "status": status,
             "errorCode": error.get("errorCode"),

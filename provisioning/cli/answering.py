@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +11,15 @@ from rich.text import Text
 from rich.tree import Tree
 
 from provisioning.app import App
+from provisioning.cli import waiting as waits
 from provisioning.cli.holding import as_json as held_as_json
-from provisioning.cli.holding import sentences
+from provisioning.cli.holding import rejected_sentence, sentences
 from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.rules.error_codes import ERROR_CODES
+from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
 
 STEPS = {
     "import": "Import",
@@ -29,12 +32,21 @@ STEPS = {
 PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
-MOST_WAITING = 10_000
 
 
-async def answer(app: App, shell: Shell, key: str, *, write: bool, as_json: bool) -> Exit:
-    """One object, now: what was found, decided and, with `write`, done."""
-    found = await provision_on_demand(app.engine, key, write=write)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One user or group; of a group's members those that are named (None: all); whether to `write` what is decided."""
+
+    key: str
+    members: tuple[str, ...] | None
+    write: bool
+
+
+async def answer(app: App, shell: Shell, asked: Asked, *, as_json: bool) -> Exit:
+    """One object, now: what was found, decided and, if asked for, done."""
+    write, by = asked.write, Initiator("user", shell.who)
+    found = await provision_on_demand(app.engine, asked.key, write=write, members=asked.members, by=by)
     failed = any(entry["provisioningStatusInfo"]["status"] == "failure" for entry in found.entries)
     if as_json:
         shell.print_json({"object": found.object, "name": found.name, "held": found.held, "entries": found.entries})
@@ -78,6 +90,10 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
     for step in entry["provisioningSteps"]:
         kind, status = step["provisioningStepType"], step["status"]
         label = "Action" if step is entry["provisioningSteps"][-1] else STEPS.get(kind, kind)
+        if step["name"] in DETERMINED.values():
+            label = "Decision"
+        elif step["name"] == CONNECTION:
+            label = "Connection"
         description = step["description"]
         if kind == "export" and not write and action in PLANNED:
             description = f"{PLANNED[action]} the record; nothing was sent"
@@ -91,9 +107,16 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
                 branch.add(Text(part))
     _add_values(tree, entry)
     error = entry["provisioningStatusInfo"]["errorInformation"]
-    if error and error["recommendedAction"]:
+    if error and error["recommendedAction"] and not _mends_itself(error["errorCode"], entry):
         tree.add(Text(f"{'Way out':<11} {error['recommendedAction']}", style="yellow"))
     return tree
+
+
+def _mends_itself(code: str, entry: Entry) -> bool:
+    """Of what is as it should be nobody needs to be told a way out."""
+    known = ERROR_CODES.get(code)
+    skipped = entry["provisioningStatusInfo"]["status"] == "skipped"
+    return skipped and known is not None and known.owner == "nobody"
 
 
 def _add_values(tree: Tree, entry: Entry) -> None:
@@ -110,14 +133,6 @@ def _add_values(tree: Tree, entry: Entry) -> None:
         branch.add(line)
 
 
-def _waiting(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """What is missed and by how many; the display values of records stay out of it, they may be redacted."""
-    missed = Counter(missing for missing, _ in pairs)
-    people = {missing: number for missing, number in missed.most_common() if not missing.startswith("name:")}
-    records = Counter(missing.split(":", 2)[1] for missing, _ in pairs if missing.startswith("name:"))
-    return {"objects": len(pairs), "forPeople": people, "forRecords": dict(records.most_common())}
-
-
 async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     """Where the job stands, from its own state; asks neither side."""
     rows, now = app.engine.context.rows, app.engine.context.now()
@@ -125,7 +140,9 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
-    waiting = _waiting(await app.engine.context.waiting.everything(MOST_WAITING))
+    waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
+    rejected = await app.engine.context.rejections.count()
+    elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -139,8 +156,10 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         if running
         else None,
         "held": held_as_json(state.held),
+        "rejected": rejected,
         "due": await app.engine.is_due(),
         "waiting": waiting,
+        "managedByAnotherJob": elsewhere,
         "status": state.status,
         "quarantine": to_builtins(state.in_quarantine) if state.in_quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
@@ -169,14 +188,14 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         following = _when(state.in_quarantine.next_attempt)
         shell.say(f"Quarantine  {state.in_quarantine.reason}, tried again by itself at {following}")
     if waiting["objects"]:
-        people, records = waiting["forPeople"], sum(waiting["forRecords"].values())
-        told = ", ".join(f"{number:,} for a record of {table}" for table, number in waiting["forRecords"].items())
-        shell.say(
-            f"Waiting     {waiting['objects']:,} references: {len(people):,} users or groups that are not provisioned "
-            f"are missed{'; ' + told if records else ''}"
-        )
+        shell.say(f"Waiting     {waits.in_short(waiting)}")
+    if any(elsewhere.values()):
+        told = ", ".join(f"{number:,} {kind}s" for kind, number in elsewhere.items())
+        shell.say(f"Other jobs  {told} in scope wait until another job of the instance lets go of their records")
     for text in sentences(state.held) if state.held is not None else ():
         shell.say(f"Held        {text}")
+    if (left := rejected_sentence(rejected)) is not None:
+        shell.say(f"Rejected    {left}")
     if (ruling := state.ruling) is not None and not ruling.used:
         word, until = "approved" if ruling.approves else "rejected", _when(ruling.expires)
         shell.say(

@@ -19,6 +19,7 @@ from provisioning.engine.jobs import JOB
 from provisioning.errors import ProvisioningError, Unauthorized
 from provisioning.model import Capabilities
 from provisioning.rows import Delete, Put
+from provisioning.rules.protection import GROUP_NAME, SECURITY_ADMIN
 from provisioning.rules.scope import DEFAULT_ACCESS
 
 PROBE = "probe"
@@ -123,7 +124,33 @@ async def _servicenow(app: App, findings: list[Finding], *, test_writes: bool) -
         findings.append(_failed("ServiceNow", "connection", error))
         return None
     findings += [Finding("ServiceNow", f.what, f.verdict, f.detail, f.way_out, f.owner) for f in report.findings]
+    if report.capabilities is not None:
+        findings.append(await _guarded_groups(app))
     return report.capabilities
+
+
+async def _guarded_groups(app: App) -> Finding:
+    """Those of the managed groups whose members ServiceNow does not let us change."""
+    what, owner, context = f"groups with {SECURITY_ADMIN}", "ServiceNow administrator", app.engine.context
+    try:
+        guarded = await context.target.security_admin_groups()
+    except ProvisioningError as error:
+        told = f"which groups carry it cannot be read: {_failed('ServiceNow', what, error).detail}"
+        way_out = "Let the account read sys_group_has_role, and name of sys_user_role"
+        return Finding("ServiceNow", what, "warning", told, way_out, owner)
+    owners = await context.links.owners_by_record("group", guarded) if guarded else {}
+    if not owners:
+        return Finding("ServiceNow", what, "ok", "none of the groups that the job manages")
+    links = await context.links.load([("group", group) for group in owners.values()])
+    named = sorted(
+        f"{link.written.get(GROUP_NAME) or link.match_value or group} ({sys_id})"
+        for sys_id, group in owners.items()
+        for link in [links["group", group].link]
+    )
+    way_out = f"Change their members by hand with elevated rights, take {SECURITY_ADMIN} off them, or exclude them"
+    groups = "1 managed group" if len(named) == 1 else f"{len(named):,} managed groups"
+    detail = f"ServiceNow refuses to change the members of {groups}: {', '.join(named)}"
+    return Finding("ServiceNow", what, "warning", detail, way_out, owner)
 
 
 async def _state(app: App, capabilities: Capabilities | None) -> Finding:

@@ -18,6 +18,7 @@ from provisioning.cli import (
     auditing,
     checking,
     controlling,
+    cycles,
     discovering,
     drifting,
     expressions,
@@ -26,6 +27,7 @@ from provisioning.cli import (
     notifying,
     running,
     schemas,
+    waiting,
 )
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line, is_expected
 from provisioning.errors import ConfigError
@@ -46,6 +48,13 @@ cli = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Key = Annotated[str, typer.Argument(metavar="USER_OR_GROUP", help="An id, a user principal name, or a group's name.")]
 
+Members = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="USER", help="Of a group's members only this one: an id or a user principal name. Repeatable."
+    ),
+]
+NoMembers = Annotated[bool, typer.Option("--no-members", help="Only the group itself.")]
 Linked = Annotated[
     str,
     typer.Argument(metavar="USER_OR_GROUP", help="An object id, a sys_id, a user principal name, or a group's name."),
@@ -228,23 +237,45 @@ def delete(
 
 
 @cli.command("on-demand")
-def on_demand(context: typer.Context, user_or_group: Key, *, json: Json = False) -> None:
+def on_demand(
+    context: typer.Context,
+    user_or_group: Key,
+    *,
+    member: Members = None,
+    no_members: NoMembers = False,
+    json: Json = False,
+) -> None:
     """Provision one user or group now, and show what was found, decided and done."""
-    _one_object(context, user_or_group, write=True, as_json=json)
+    asked = answering.Asked(user_or_group, _members(member, none=no_members), write=True)
+    _one_object(context, asked, as_json=json)
 
 
 @cli.command()
-def explain(context: typer.Context, user_or_group: Key, *, json: Json = False) -> None:
+def explain(
+    context: typer.Context,
+    user_or_group: Key,
+    *,
+    member: Members = None,
+    no_members: NoMembers = False,
+    json: Json = False,
+) -> None:
     """As on-demand, without writing anything: why an object is provisioned as it is, or why not."""
-    _one_object(context, user_or_group, write=False, as_json=json)
+    asked = answering.Asked(user_or_group, _members(member, none=no_members), write=False)
+    _one_object(context, asked, as_json=json)
 
 
-def _one_object(context: typer.Context, key: str, *, write: bool, as_json: bool) -> None:
+def _members(named: list[str] | None, *, none: bool) -> tuple[str, ...] | None:
+    if named and none:
+        raise ConfigError("--member and --no-members are given: choose one of them")
+    return () if none else tuple(named) if named else None
+
+
+def _one_object(context: typer.Context, asked: answering.Asked, *, as_json: bool) -> None:
     shell = _shell(context)
 
     async def work() -> Exit:
-        async with running.opened(shell, dry_run=not write) as app:
-            return await answering.answer(app, shell, key, write=write, as_json=as_json)
+        async with running.opened(shell, dry_run=not asked.write) as app:
+            return await answering.answer(app, shell, asked, as_json=as_json)
 
     _ended(work())
 
@@ -305,6 +336,17 @@ def status(context: typer.Context, *, json: Json = False) -> None:
             return await answering.status(app, shell, as_json=json)
 
     _ended(work())
+
+
+@cli.command("cycles")
+def list_cycles(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many cycles.")] = 20,
+    json: Json = False,
+) -> None:
+    """The cycles that came to rest, newest first: what each read, planned, wrote and left. Reads the state only."""
+    _ended(cycles.cycles(_shell(context), limit, as_json=json))
 
 
 @cli.command()
@@ -391,6 +433,17 @@ def expression(  # noqa: PLR0913 - the options of the command
             _shell(context), text, attribute or (), user=user, now=now, domain=domain, strict=strict, as_json=json
         )
     )
+
+
+@cli.command("waiting")
+def waiting_list(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many references.")] = 100,
+    json: Json = False,
+) -> None:
+    """List references that cannot be written yet: who waits, and for whom. Reads the state only."""
+    _ended(waiting.list_waiting(_shell(context), limit, as_json=json))
 
 
 links = typer.Typer(help="Which record of ServiceNow each user and group is linked to.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import control
+from provisioning.engine.on_demand import is_remembered
 from provisioning.errors import ConfigError, ObjectError
 from provisioning.model import ObjectType
 from provisioning.rules.restart import parse_scopes
@@ -41,13 +42,17 @@ async def restart(shell: Shell, scope: str) -> Exit:
 
 
 async def resync(shell: Shell, user_or_group: str) -> Exit:
-    """Raises `ObjectError` for somebody whom Entra does not know."""
+    """Raises `ObjectError` for somebody whom Entra does not know; whom the job remembers may be gone from there."""
     kinds: tuple[ObjectType, ...] = ("user", "group")
     async with opened(shell, only_reads=True) as app:
         for kind in kinds:
-            if (found := await app.source.find(kind, user_or_group)) is not None:
-                await control.resync(app.engine, kind, found.id, by=shell.who)
-                shell.say(f"The next cycle evaluates {kind} {found.id} as if everything about it had changed")
+            found = await app.source.find(kind, user_or_group)
+            source_id = found.id if found is not None else user_or_group
+            if found is not None or await is_remembered(app.engine.context, kind, source_id):
+                again = await control.resync(app.engine, kind, source_id, by=shell.who)
+                shell.say(f"The next cycle evaluates {kind} {source_id} as if everything about it had changed")
+                if again:
+                    shell.say(f"What was rejected of it is offered again: {again:,} removals")
                 return Exit.OK
     raise ObjectError(
         "NotFound",

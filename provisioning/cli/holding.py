@@ -1,8 +1,8 @@
-"""What the removal guard holds, in words and as JSON. Knows counts, not objects."""
+"""What the removal guard holds and what a person has rejected, in words and as JSON. Knows counts, not objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +32,14 @@ def sentences(held: HeldRemovals, *, planned: bool = False) -> Iterator[str]:
         f"`python -m provisioning run --approve {held.plan}`; to leave these objects as they are: "
         f"`python -m provisioning run --reject {held.plan}`"
     )
+
+
+def rejected_sentence(counts: Mapping[str, int]) -> str | None:
+    """What is left alone because a person has rejected it, and how to take that back."""
+    if not counts:
+        return None
+    numbers = "; ".join(f"{number:,} {WHAT[kind]}" for kind, number in counts.items())
+    return f"{numbers}: left as they are. `python -m provisioning resync USER_OR_GROUP` offers what concerns it again"
 
 
 def as_json(held: HeldRemovals | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.app import App, open_app
-from provisioning.cli.holding import sentences
+from provisioning.cli.holding import rejected_sentence, sentences
 from provisioning.cli.planning import count, write_plan
 from provisioning.cli.shell import Exit, Shell, complain, in_one_line
 from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
@@ -165,6 +165,7 @@ async def _summary(app: App, progress: Progress, seconds: float, *, planned: boo
         seconds=round(seconds, 3),
         held=progress.held,
         guard=state.held if progress.held else None,
+        rejected=await app.engine.context.rejections.count(),
         halted=in_one_line(progress.halted.message) if progress.halted else None,
         failures=await _failures(app, progress, counts),
     )
@@ -199,3 +200,5 @@ def _show(summary: Summary, shell: Shell) -> None:
     if summary.guard is not None:
         for sentence in sentences(summary.guard, planned=summary.planned):
             shell.say(f"Held: {sentence}")
+    if (told := rejected_sentence(summary.rejected)) is not None:
+        shell.say(f"Rejected: {told}")

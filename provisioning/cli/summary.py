@@ -33,7 +33,8 @@ class Failed(Struct, frozen=True):
 
 class Summary(Struct, frozen=True):
     """The end of a cycle, or of a dry run of one (`planned`). `held` is the id under which held removals can be
-    approved, `guard` how many they are and why, `halted` why the cycle stopped early.
+    approved, `guard` how many they are and why, `rejected` how many of each kind are left alone because a person has
+    rejected them, `halted` why the cycle stopped early.
     """
 
     cycle: str
@@ -45,6 +46,7 @@ class Summary(Struct, frozen=True):
     seconds: float
     held: str | None = None
     guard: HeldRemovals | None = None
+    rejected: dict[str, int] = {}
     halted: str | None = None
     failures: tuple[Failed, ...] = ()
 

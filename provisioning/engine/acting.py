@@ -20,6 +20,7 @@ from provisioning.engine.links import Known
 from provisioning.engine.new_references import create_references
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
+from provisioning.engine.refusing import with_reasons, without_guarded
 from provisioning.engine.settling import Settled, decide_again, in_place_of, settle, with_keys
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
@@ -93,11 +94,12 @@ async def _awaiting_adopted(work: Work, rows: Sequence[PlanRow]) -> set[str]:
         if row.pending.decision is not None and row.pending.object.startswith("member:") and row.pending.decision.awaits
     }
     links = await work.context.links.load({end for ends in ends_of.values() for end in ends}) if ends_of else {}
-    return {
-        key
-        for key, ends in ends_of.items()
-        if all(links[end].link.linked and links[end].link.origin == "adopted" for end in ends)
-    }
+    return {key for key, ends in ends_of.items() if all(_was_there(links[end].link) for end in ends)}
+
+
+def _was_there(link: Link) -> bool:
+    """Whether the record is one that we have found."""
+    return link.reference is not None and (not link.linked or link.origin == "adopted")
 
 
 def _awaited(column: str, source_id: str) -> tuple[ObjectType, str]:
@@ -129,7 +131,7 @@ async def _resolve_awaited(
         for column, source_id in row.pending.decision.awaits.items()
     }
     links = await work.context.links.load(awaited)
-    pending = {obj for obj, found in links.items() if not found.link.linked}
+    pending = {obj for obj, found in links.items() if found.link.reference is None}
     keys = {obj: group_key(obj[1]) if obj[0] == "group" else user_key(obj[1]) for obj in pending}
     planned = await work.plan.planned(list(keys.values())) if pending and patient else set()
     ready: list[Ready] = []
@@ -143,9 +145,9 @@ async def _resolve_awaited(
         deferred = False
         for column, source_id in decision.awaits.items():
             obj = _awaited(column, source_id)
-            link = links[obj].link
-            if link.linked and link.sys_id:
-                fields[column] = link.sys_id
+            record = links[obj].link.reference
+            if record is not None:
+                fields[column] = record
             elif keys[obj] in planned:
                 deferred = True
             else:
@@ -159,11 +161,12 @@ async def _resolve_awaited(
         complete = _complete(decision, fields, missing)
         if missing and link_now is None:
             skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
-            parked.append(Settled(row, replace(complete, action=skip)))
+            parked.append(Settled(row, replace(complete, action=skip), spent=row.pending.spent))
         elif isinstance(complete.action, Update) and not complete.action.fields and not complete.creates:
             text = "only a reference is open, and it cannot be written yet" if complete.missing else HOLDS_ALL
             skip = Skip("RedundantExport", text)
-            parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag))
+            waited = row.pending.spent
+            parked.append(Settled(row, replace(complete, action=skip), None, link_now, etag, spent=waited))
         else:
             ready.append(Ready(row, complete, link_now, etag))
     await settle(work, parked)
@@ -180,7 +183,8 @@ def _complete(decision: Decision, fields: Mapping[str, str], missing: Sequence[M
 
 
 async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> None:
-    intended = await _intend(work, batch)
+    began = work.context.now()
+    intended = await _intend(work, await without_guarded(work, batch))
     if not intended:
         return
     tables = {
@@ -195,7 +199,8 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
         outcomes = await work.context.target.write([write for group in writes.values() for write in group])
         return {key: _together([outcomes[write.key] for write in group]) for key, group in writes.items()}
 
-    outcomes = await untangle(work, intended, await write_all(intended), write_all)
+    untangled = await untangle(work, intended, await write_all(intended), write_all)
+    outcomes, alike = await with_reasons(work, intended, untangled)
     items = []
     for ready in intended:
         outcome = _effect(ready.decision, outcomes[ready.row.key])
@@ -205,7 +210,9 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
             continue
         if holder is not None and holder.ours and isinstance(outcome, Refused):
             outcome = replace(outcome, transient=True)  # it passes when the other one has got another name
-        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag))
+        same = ready.row.key in alike
+        spent = ready.row.pending.spent + work.context.now() - began
+        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag, alike=same, spent=spent))
     await settle(work, items)
 
 
@@ -248,13 +255,15 @@ def _effect(decision: Decision, outcome: WriteOutcome) -> WriteOutcome:
 async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
     """Stores what is about to be done, on the condition that nobody touched the link since the decision.
 
-    A create reserves its key and its sys_id first. What conflicts goes back to be observed and decided again.
+    A create reserves its key and its sys_id first, and so does what another job may have taken over. What conflicts
+    goes back to be observed and decided again.
     """
     people = [ready for ready in batch if ready.link is not None]
     intents = [_intent(ready) for ready in people]
-    new = [(ready, intent) for ready, intent in zip(people, intents, strict=True) if intent.intended]
+    pairs = list(zip(people, intents, strict=True))
+    new = [(ready, intent) for ready, intent in pairs if intent.intended or intent.released]
     holders = dict(zip((r.row.key for r, _ in new), await work.context.links.claim([i for _, i in new]), strict=True))
-    clear = [(ready, intent) for ready, intent in zip(people, intents, strict=True) if not holders.get(ready.row.key)]
+    clear = [(ready, intent) for ready, intent in pairs if not holders.get(ready.row.key)]
     results = await work.context.links.save([(intent, ready.etag) for ready, intent in clear])
     intended = [ready for ready in batch if ready.link is None]
     again = [ready.row for ready in people if holders.get(ready.row.key)]

@@ -55,6 +55,7 @@ class _Batches:
     def __init__(self, work: Work, slots: int, deadline: float, send: Send) -> None:
         self._work, self._slots, self._deadline, self._send = work, slots, deadline, send
         self._begun = False
+        self._tried = set[str]()
 
     async def run(self, queue: deque[Ready]) -> None:
         while queue and await self._may_go_on():
@@ -75,13 +76,16 @@ class _Batches:
             await turns.give_back()
 
     async def _next_turn(self, turns: Turns, by_group: dict[str, deque[Ready]]) -> list[Ready]:
-        """The rows of as many groups as fill a batch, of those whose turn can be had."""
+        """The rows of as many groups as fill a batch, of those whose turn can be had. The first row of a group goes
+        ahead of the others: what ServiceNow refuses to all of them is not to be asked for each.
+        """
         size, batch = self._size, list[Ready]()
         for group, rows in list(by_group.items()):
             if len(batch) == size:
                 break
             if await turns.take(group, self._work.context.now()):
-                batch += _taken(rows, size - len(batch))
+                batch += _taken(rows, size - len(batch) if group in self._tried else 1)
+                self._tried.add(group)
                 if not rows:
                     del by_group[group]
         return batch

@@ -242,6 +242,7 @@ async def stage_waiting(work: Work, step: StageWaiting) -> StepResult:
         work.tally.add_staged(await work.plan.stage(offered, earlier=True))
         await context.held.remove([row for row, _ in held])
     await _stage_found_names(work)
+    await _stage_released(work)
     if step.discard:
         await _discard(work, step.discard)
     return work.tally.result()
@@ -260,6 +261,22 @@ async def _stage_found_names(work: Work) -> None:
     staged = [Pending(key, home_lane(key), refresh=True) for _, key in arrived]
     work.tally.add_staged(await work.plan.stage(staged))
     await context.waiting.remove(arrived)
+
+
+async def _stage_released(work: Work) -> None:
+    """Objects whose record no other job manages any more. Asks the state alone, for those who wait and nobody else."""
+    context, after = work.context, ""
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    while waiting := await context.waiters.page(after):
+        after = waiting[-1].key
+        held = {
+            sys_id
+            for kind in kinds
+            for sys_id in await context.records.holders(kind, [each.sys_id for each in waiting if each.kind == kind])
+        }
+        free = [each.object for each in waiting if each.sys_id not in held]
+        work.tally.add_staged(await work.plan.stage([Pending(key, home_lane(key), refresh=True) for key in free]))
+        await context.waiters.remove(free)
 
 
 async def _discard(work: Work, generation: str) -> None:

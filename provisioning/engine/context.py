@@ -20,11 +20,13 @@ from provisioning.engine.jobs import JobRows
 from provisioning.engine.journal import Journal
 from provisioning.engine.keys import digest
 from provisioning.engine.links import Links
+from provisioning.engine.neighbours import Records, Waiters
 from provisioning.engine.nesting import Nesting
 from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Channel, Source, Store, Target
 from provisioning.engine.references import References
-from provisioning.engine.rights import KnownRights
+from provisioning.engine.rejections import Rejections
+from provisioning.engine.rights import KnownRights, KnownVerdicts
 from provisioning.expressions import Tenant
 from provisioning.model import ObjectType, ServicePrincipal
 from provisioning.rules.assessment import Policy
@@ -102,7 +104,15 @@ class Context:
 
     @cached_property
     def links(self) -> Links:
-        return Links(self.store, self.job.id)
+        return Links(self.store, self.job.id, self.records)
+
+    @cached_property
+    def records(self) -> Records:
+        return Records(self.store, self.rows, self.now)
+
+    @cached_property
+    def waiters(self) -> Waiters:
+        return Waiters(self.store, self.job.id)
 
     @cached_property
     def edges(self) -> Edges:
@@ -119,6 +129,10 @@ class Context:
     @cached_property
     def held(self) -> Held:
         return Held(self.store, self.job.id)
+
+    @cached_property
+    def rejections(self) -> Rejections:
+        return Rejections(self.store, self.job.id)
 
     @cached_property
     def audit(self) -> Audit:
@@ -143,6 +157,10 @@ class Context:
     @cached_property
     def rights(self) -> KnownRights:
         return KnownRights(self.target, self.links, self.now)
+
+    @cached_property
+    def verdicts(self) -> KnownVerdicts:
+        return KnownVerdicts()
 
     @cached_property
     def instance(self) -> KnownInstance:

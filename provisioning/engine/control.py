@@ -5,6 +5,7 @@ that a cycle meets at its next move; nothing is sent to either side here.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,6 +16,8 @@ from provisioning.engine.engine import Engine
 from provisioning.engine.instance import accept
 from provisioning.engine.jobs import JobState, Restart, Tell
 from provisioning.engine.plan import home_lane
+from provisioning.engine.rejecting import offered_again
+from provisioning.engine.rejections import Rejection, owners_of
 from provisioning.engine.resetting import forget_job
 from provisioning.errors import LeaseLost
 from provisioning.model import ObjectType, Pending, SourceObject, group_key, user_key
@@ -138,14 +141,21 @@ async def delete(engine: Engine, *, by: str) -> None:
         await rows.release_lease(holder)
 
 
-async def resync(engine: Engine, kind: ObjectType, source_id: str, *, by: str) -> None:
-    """The next cycle evaluates the object, and all members of a group, as if it had changed."""
-    await order_evaluation(engine, "Resync", kind, source_id, by=by)
+async def resync(engine: Engine, kind: ObjectType, source_id: str, *, by: str) -> int:
+    """The next cycle evaluates the object, and all members of a group, as if it had changed. What was rejected of it
+    and its memberships is offered again; answers how much that is.
+    """
+    rejected = await engine.context.rejections.of(kind, source_id)
+    changes: Changes = {"rejected removals": (str(len(rejected)), None)} if rejected else {}
+    entry = entry_of("Resync", by, engine.context.now(), changes, subject=_subject(kind, source_id))
+    await engine.context.audit.add(entry)
+    await _offer(engine, [_evaluation(kind, source_id)], rejected)
+    return len(rejected)
 
 
 async def order_evaluation(
     engine: Engine,
-    activity: Literal["Resync", "Relink", "Unlink"],
+    activity: Literal["Relink", "Unlink"],
     kind: ObjectType,
     source_id: str,
     changes: Changes | None = None,
@@ -153,33 +163,58 @@ async def order_evaluation(
     by: str,
 ) -> None:
     """Records what was ordered of one object, and lets the next cycle evaluate it."""
-    subject = Subject("User" if kind == "user" else "Group", source_id)
-    await engine.context.audit.add(entry_of(activity, by, engine.context.now(), changes or {}, subject=subject))
+    entry = entry_of(activity, by, engine.context.now(), changes or {}, subject=_subject(kind, source_id))
+    await engine.context.audit.add(entry)
+    await _stage(engine, [_evaluation(kind, source_id)])
+
+
+def _subject(kind: ObjectType, source_id: str) -> Subject:
+    return Subject("User" if kind == "user" else "Group", source_id)
+
+
+def _evaluation(kind: ObjectType, source_id: str) -> Pending:
     key = user_key(source_id) if kind == "user" else group_key(source_id)
-    await _stage(engine, [Pending(key, home_lane(key), refresh=True, unproven=True, expand=kind == "group")])
+    return Pending(key, home_lane(key), refresh=True, unproven=True, expand=kind == "group")
 
 
 async def resync_filter(engine: Engine, clauses: Sequence[Clause], *, by: str) -> int:
-    """As `resync`, for those of the users under the job's care who pass a scoping filter now; answers how many. The
-    engine's source must read the attributes that the clauses are about.
+    """As `resync`, for those of the users under the job's care who pass a scoping filter now; answers how many users
+    that is. The engine's source must read the attributes that the clauses are about.
     """
     context, number = engine.context, 0
     shape = " AND ".join(f"{clause.attribute} {clause.operator}" for clause in clauses)  # values may be personal data
     await context.audit.add(entry_of("Resync", by, context.now(), {"filter": (None, shape)}))
     groups = (FilterGroup("resync", tuple(clauses)),)
+    rejected: dict[str, list[Rejection]] = defaultdict(list)
+    async for page in context.rejections.pages():
+        for each in page:
+            for user in owners_of(each.object, "user"):
+                rejected[user].append(each)
     for nibble in PARTITIONS:
         after = ""
         while links := await context.links.page("user", nibble, after):
             found = await context.source.users([link.id for link in links])
-            keys = [user_key(each.id) for each in found.values() if _passes(groups, each)]
-            await _stage(engine, [Pending(key, "users", refresh=True, unproven=True) for key in keys])
-            number += len(keys)
+            passing = [each.id for each in found.values() if _passes(groups, each)]
+            pendings = [Pending(user_key(user), "users", refresh=True, unproven=True) for user in passing]
+            await _offer(engine, pendings, [each for user in passing for each in rejected.get(user, ())])
+            number += len(passing)
             after = links[-1].id
     return number
 
 
 def _passes(groups: Sequence[FilterGroup], source: SourceObject) -> bool:
     return failed_filters(groups, Facts(source)) is None
+
+
+async def _offer(engine: Engine, pendings: Sequence[Pending], rejected: Sequence[Rejection]) -> None:
+    """Staged again once the rejections are gone: a cycle may have met what was staged while they stood. Before that as
+    well: whoever dies in between and repeats the order would not find the memberships any more.
+    """
+    again = [*pendings, *offered_again(rejected)]
+    await _stage(engine, again)
+    if rejected:
+        await engine.context.rejections.remove(rejected)
+        await _stage(engine, again)
 
 
 async def _stage(engine: Engine, pendings: Sequence[Pending]) -> None:

@@ -12,6 +12,7 @@ from provisioning.engine.observe import observe
 from provisioning.engine.ownership import stage_strangers
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.progress import Decide
+from provisioning.engine.rejecting import mind
 from provisioning.engine.settling import Settled, settle
 from provisioning.engine.tally import kind_of, tense
 from provisioning.engine.work import Work
@@ -62,8 +63,9 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
     if not rows:
         return []
     mapping = work.context.job.schema.mapping(kind)
+    began = work.context.now()
     seen = await observe(work.context, work.plan, [row.pending for row in rows], kind)
-    decisions = [decide(each, mapping, work.context.job.policy) for each in seen]
+    decisions = await mind(work, [decide(each, mapping, work.context.job.policy) for each in seen])
     work.tally.count("imported", len(decisions))
     work.tally.count("entitled", sum(confers(decision.scope) for decision in decisions))
     work.tally.count("in scope", sum(in_scope(decision.scope) for decision in decisions))
@@ -74,6 +76,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
         each.source.attributes if each.source else row.pending.attributes for row, each in zip(rows, seen, strict=True)
     ]
     at = work.context.now()
+    spent = at - began
     pendings = [
         replace(
             row.pending,
@@ -81,12 +84,13 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
             attributes=values,
             decision=decision,
             decided_at=at,
+            spent=spent,
             link_etag=link.etag,
         )
         for row, decision, values, link in zip(rows, decisions, attributes, known, strict=True)
     ]
     settled = [
-        Settled(row, decision, None, link.link, link.etag)
+        Settled(row, decision, None, link.link, link.etag, spent=spent)
         for row, decision, link in zip(rows, decisions, known, strict=True)
         if not isinstance(decision.action, WRITES)
     ]
@@ -97,6 +101,7 @@ async def _decide_objects(work: Work, rows: Sequence[PlanRow], kind: ObjectType)
 async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanRow]:
     if not rows:
         return []
+    began = work.context.now()
     seen = await observe_memberships(work.context, work.plan, [row.pending for row in rows])
     mapped = work.context.job.schema.group.writes_members
     policy = work.context.job.policy
@@ -111,13 +116,22 @@ async def _decide_memberships(work: Work, rows: Sequence[PlanRow]) -> list[PlanR
         replace(decision, group_limit=limits.of(decision.action, each.group_names))
         for each, decision in zip(seen, decisions, strict=True)
     ]
+    decisions = await mind(work, decisions)
     at = work.context.now()
+    spent = at - began
     pendings = [
-        replace(row.pending, lane=lane_of(row.pending, d), decision=d, decided_at=at, withdrawn=not each.wanted)
+        replace(
+            row.pending,
+            lane=lane_of(row.pending, d),
+            decision=d,
+            decided_at=at,
+            spent=spent,
+            withdrawn=not each.wanted,
+        )
         for row, d, each in zip(rows, decisions, seen, strict=True)
     ]
     settled = [
-        Settled(PlanRow(pending, row.partition, row.key, row.etag), decision)
+        Settled(PlanRow(pending, row.partition, row.key, row.etag), decision, spent=spent)
         for row, pending, decision in zip(rows, pendings, decisions, strict=True)
         if not isinstance(decision.action, WRITES)
     ]

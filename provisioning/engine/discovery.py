@@ -65,6 +65,7 @@ class _Holder(Struct, gc=False):
     ours: bool
     source: str
     linked: bool
+    released: bool
     written: dict[str, str]
 
 
@@ -132,15 +133,20 @@ class Discovery:
         return len(self._rows)
 
     async def read_links(self, links: Links, job: str) -> None:
-        """Before the records: a link tells whether its record is protected. This job's come first, and stay."""
+        """Before the records: a link tells whether its record is protected. This job's come first, and stay, but for
+        records that it has let go of and another job has taken over.
+        """
         ours = job == self._context.job.id
         for partition in PARTITIONS:
             after = ""
             while page := await links.page(self.kind, partition, after):
                 for link in page:
-                    if link.sys_id and link.sys_id not in self._holders:
+                    known = self._holders.get(link.sys_id) if link.sys_id else None
+                    if link.sys_id and (known is None or (known.released and not link.released)):
                         written = {name: link.written[name] for name in (WEB, "identity_type") if name in link.written}
-                        self._holders[link.sys_id] = _Holder(job, ours, link.id, link.linked, written or _NOTHING)
+                        self._holders[link.sys_id] = _Holder(
+                            job, ours, link.id, link.linked, link.released, written or _NOTHING
+                        )
                 after = page[-1].id
 
     async def read_records(self, watch: Watch) -> None:

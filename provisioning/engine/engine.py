@@ -79,7 +79,7 @@ from provisioning.rows import Operation
 from provisioning.rules.audit import SYSTEM, Activity, Audited, Changes, differences
 from provisioning.rules.reconciliation import Reconciliation, compared, due, evaluated_anew
 from provisioning.rules.restart import drops_links
-from provisioning.rules.summary import Origin
+from provisioning.rules.summary import SERVICE, Initiator, Origin
 
 logger = logging.getLogger(__name__)
 
@@ -355,8 +355,8 @@ class Engine:
             )
             return replace(tally.result(), failure=failure, refused=context.target.refused > refused)
 
-    async def origin(self, cycle: str) -> Origin:
-        """What all journal entries of a cycle have in common."""
+    async def origin(self, cycle: str, by: Initiator = SERVICE) -> Origin:
+        """What all journal entries of a cycle have in common; `by` says who has asked for it."""
         principal = await self.context.service_principal()
         return Origin(
             tenant=self.context.job.tenant,
@@ -365,6 +365,8 @@ class Engine:
             service_principal=principal.id,
             service_principal_name=principal.display_name,
             instance=self.instance,
+            application=principal.app_id,
+            by=by,
         )
 
     async def approve(self, plan: str, *, by: str) -> Ruling:
@@ -374,8 +376,8 @@ class Engine:
         return await self._rule(plan, "Approve held removals", by=by)
 
     async def reject(self, plan: str, *, by: str) -> Ruling:
-        """Drops what this plan lists as held in the next cycle: the objects stay as they are until something about them
-        changes again.
+        """Drops what this plan lists as held in the next cycle, which remembers it: the objects stay as they are as
+        long as it is the same that would be done to them, or until they are resynced.
         """
         return await self._rule(plan, "Reject held removals", by=by)
 

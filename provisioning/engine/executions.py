@@ -7,7 +7,8 @@ at again count again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ KINDS = ("users", "groups", "memberships")
 EXPORTS = ("created", "updated", "disabled", "deleted")
 
 State = Literal["Succeeded", "Failed", "EntryLevelErrors"]
+NEVER = "0001-01-01T00:00:00Z"
 
 
 class ExecutionError(Struct, frozen=True):
@@ -109,6 +111,36 @@ def add_execution(history: History, execution: Execution, mark: str) -> History:
         steady_first=history.steady_first or caught_up,
         steady_last=caught_up,
     )
+
+
+def task_execution(execution: Execution) -> dict[str, Any]:
+    """As Graph's synchronizationTaskExecution."""
+    error = execution.error
+    return {
+        "activityIdentifier": execution.cycle,
+        "countEntitled": execution.entitled,
+        "countEntitledForProvisioning": execution.in_scope,
+        "countEscrowed": execution.escrowed,
+        "countEscrowedRaw": execution.escrowed_raw,
+        "countExported": execution.exported,
+        "countExports": execution.exports,
+        "countImported": execution.imported,
+        "countImportedDeltas": execution.deltas,
+        "countImportedReferenceDeltas": execution.reference_deltas,
+        "error": {"code": error.code, "message": error.message, "tenantActionable": error.actionable}
+        if error
+        else None,
+        "state": execution.state,
+        "timeBegan": time_of(execution.began),
+        "timeEnded": time_of(execution.ended),
+    }
+
+
+def time_of(seconds: float) -> str:
+    """Graph's form: UTC with seven digits of a second; 0 is never."""
+    if not seconds:
+        return NEVER
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
 def _sum(counts: Mapping[str, int], prefix: str, names: tuple[str, ...]) -> int:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from provisioning.engine import audit
-from provisioning.engine.executions import History, add_execution, execution_of
+from provisioning.engine.executions import Execution, History, add_execution, execution_of
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
@@ -275,6 +275,14 @@ class JobRows:
 
     async def cycles(self, limit: int = 20) -> list[dict[str, Any]]:
         return [dict(row.data) for row in await self._store.scan(CYCLE, self.job, limit=limit)]
+
+    async def executions(self, top: int, after: str = "") -> tuple[list[Execution], str]:
+        """A page of the cycles that have come to rest, newest first, at most 999; and where the next one begins, ""
+        at the end.
+        """
+        rows = await self._store.scan(CYCLE, self.job, after=after, limit=top + 1)
+        found = [msgspec.convert(row.data["execution"], Execution) for row in rows[:top]]
+        return found, rows[top - 1].key if len(rows) > top else ""
 
     async def take_lease(self, holder: str, now: float) -> None:
         """For who begins or resumes a cycle. Raises `LeaseLost` while somebody else's lease lasts."""

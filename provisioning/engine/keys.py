@@ -21,6 +21,12 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def change_id(*parts: str) -> str:
+    """The id of a log entry, in the form of a GUID: the same parts have the same, so that nothing is told twice."""
+    name = digest(*parts)
+    return f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
+
+
 def bin_of(object_key: str) -> str:
     """The bin of `user:ID`, `group:ID` or `member:GROUP:USER`; the memberships of a group stay together."""
     return digest(object_key.split(":", 2)[1])[:2]

@@ -28,6 +28,7 @@ from provisioning.model import Edge, Link, ObjectType, Pending, Record, group_ke
 from provisioning.rules.audit import Changes
 from provisioning.rules.decide import Seen
 from provisioning.rules.linkage import Checked, check, relinked, unlinked
+from provisioning.rules.neighbours import WAY_OUT
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, guarded_group, protected_account
 from provisioning.rules.scope import in_scope, reasons
 
@@ -182,6 +183,7 @@ async def relink(engine: Engine, key: str, sys_id: str, *, by: str) -> Link:
     that does not exist, is protected or belongs to another object, and `RowConflict` when the link changed meanwhile.
     """
     context, sys_id = engine.context, sys_id.lower()
+    await context.instance.require_same("relink", engine.instance)
     known = await find(context, key)
     link = known.link
     if link.sys_id != sys_id:
@@ -240,6 +242,13 @@ async def _observed(context: Context, link: Link) -> Seen:
 
 
 async def _require_free(context: Context, kind: ObjectType, sys_id: str, source_id: str) -> None:
+    other = (await context.records.holders(kind, [sys_id])).get(sys_id)
+    if other is not None:
+        raise ObjectError(
+            "ManagedByAnotherJob",
+            f"job {other.job} of the same instance manages that record for {kind} {other.source}",
+            WAY_OUT.format(job=other.job),
+        )
     owner = (await context.links.owners_by_record(kind, [sys_id])).get(sys_id)
     if owner is not None and owner != source_id:
         raise _held_by(owner, "that record")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -25,12 +26,31 @@ class Known:
     etag: str = ""
 
 
-class Links:
-    """The links of one job, in 16 partitions for each object type."""
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Whether a record may be this job's: `holder` is another job that has it. `new` when it was nobody's before."""
 
-    def __init__(self, store: Store, job: str) -> None:
+    holder: str = ""
+    new: bool = False
+
+
+class Arbiter(Protocol):
+    """Knows which job of the instance has a record."""
+
+    async def claim(self, links: Sequence[Link]) -> Sequence[Claimed]: ...
+
+    async def confirm(self, links: Collection[Link]) -> None: ...
+
+    async def release(self, links: Collection[Link]) -> None: ...
+
+
+class Links:
+    """The links of one job, in 16 partitions for each object type. Without an arbiter, other jobs count for nothing."""
+
+    def __init__(self, store: Store, job: str, records: Arbiter | None = None) -> None:
         self._store = store
         self._job = job
+        self._records = records
 
     async def load(self, objects: Collection[tuple[ObjectType, str]]) -> dict[tuple[ObjectType, str], Known]:
         """Each object's link, or an empty one."""
@@ -57,7 +77,22 @@ class Links:
         return await commit_each(self._store, LINK, writes)
 
     async def claim(self, links: Sequence[Link]) -> list[str | None]:
-        """Reserves each link's keys and record; answers the source id that holds one of them already, or None.
+        """Reserves each link's keys and record; answers the source id, or the other job, that holds one of them
+        already, or None. What another job has is asked first: it takes nothing away from what the job holds itself.
+        """
+        if self._records is None or not links:
+            return await self._claim(links)
+        claimed = await self._records.claim(links)
+        free = [link for link, each in zip(links, claimed, strict=True) if not each.holder]
+        own = iter(await self._claim(free))
+        holders = [each.holder or next(own) for each in claimed]
+        lost = [link for link, each, holder in zip(links, claimed, holders, strict=True) if each.new and holder]
+        await self._records.release(lost)
+        await self._records.confirm([link for link, holder in zip(links, holders, strict=True) if holder is None])
+        return holders
+
+    async def _claim(self, links: Sequence[Link]) -> list[str | None]:
+        """Within the job.
 
         Two objects that map to one key would otherwise both take the same account. Whoever finds one of the two taken
         keeps neither; a claim that its holder's link belies is taken over.
@@ -116,6 +151,8 @@ class Links:
                 if (row := rows.get(key)) is not None and row.data["id"] == holder
             ]
             await commit_each(self._store, table, back)
+        if self._records is not None:
+            await self._records.release(links)
 
     async def forget(self, links: Collection[Link]) -> None:
         """Removes links and what finds them."""

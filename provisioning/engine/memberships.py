@@ -32,9 +32,9 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
     still = await context.nesting.hold(suspects) if suspects else {}
     both = {
-        (group, member): (known["group", group].link.sys_id or "", known["user", member].link.sys_id or "")
+        (group, member): (known["group", group].link.reference or "", known["user", member].link.reference or "")
         for group, member in pairs
-        if known["group", group].link.linked and known["user", member].link.linked
+        if known["group", group].link.reference and known["user", member].link.reference
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
     unsettled = [
@@ -52,7 +52,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     unlinked = [
         user_key(source_id) if kind == "user" else group_key(source_id)
         for (kind, source_id), found in known.items()
-        if not found.link.linked
+        if found.link.reference is None
     ]
     planned = await plan.planned(unlinked) if unlinked else set()
     named = await _names(context, plan, [known["group", group].link for group in {group for group, _ in pairs}])

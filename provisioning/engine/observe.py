@@ -7,7 +7,7 @@ sizes of Graph and ServiceNow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -25,6 +25,7 @@ from provisioning.rules.decide import Seen
 from provisioning.rules.drift import UPDATED_BY, UPDATED_ON
 from provisioning.rules.mapping import Columns, Desired, Key
 from provisioning.rules.matching import choose_match, resembling
+from provisioning.rules.neighbours import is_the_same
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, Rights
 from provisioning.rules.referring import Looked, Person
 from provisioning.rules.scope import DEFAULT_GRANT, confers, entitles, unfiltered_checks
@@ -51,6 +52,8 @@ class Draft:
     hits: tuple[Record, ...] = ()
     owners: dict[str, str] = field(default_factory=dict)
     rival: str | None = None
+    neighbours: dict[str, str] = field(default_factory=dict)
+    passed_over: int = 0
     recheck: bool = False
     people: dict[str, Person] = field(default_factory=dict)
     looked: Looked = field(default_factory=Looked)
@@ -69,7 +72,19 @@ class Draft:
     def desired(self) -> Desired | None:
         """What the record should hold, where the object is to be provisioned as far as was seen."""
         desired = self.assessment.desired
-        return desired if desired is not None and desired.ignored is None else None
+        return desired if desired is not None and desired.ignored is None and not self.elsewhere else None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the record that is remembered as another job's still is."""
+        foreign = self.known.link.foreign
+        return foreign is not None and foreign.sys_id in self.neighbours and self.own is None
+
+    @property
+    def generation(self) -> int:
+        """Of the record that is to be made, if one is: no sys_id is used twice."""
+        link = self.known.link
+        return link.generation + (link.linked and self.own is None) + self.passed_over
 
 
 def grants_of(kind: ObjectType, assignments: Collection[Assignment], *, default_access: bool) -> set[str]:
@@ -99,7 +114,10 @@ async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kin
         draft.entitled = context.job.policy.everyone or _is_entitled(draft.grants, default_access=default_access)
     await _read_sources(context, drafts, kind, mapping)
     await _assess(context, plan, drafts, kind)
+    await _ask_neighbours(context, drafts, kind, {draft.id: _uncertain(draft) for draft in drafts})
     await _read_records(context, drafts, mapping, columns)
+    await _ask_neighbours(context, drafts, kind, {d.id: {hit["sys_id"] for hit in d.hits} for d in drafts})
+    await _find_free_sys_ids(context, drafts, kind)
     await _find_rivals(context, drafts, kind)
     await _resolve(context, plan, drafts)
     await _choose_unique(context, plan, drafts, mapping)
@@ -309,6 +327,45 @@ async def _search(context: Context, drafts: Sequence[Draft], table: str, fields:
                 draft.hits = resembling(key, hits.get(value, ()))
 
 
+def _uncertain(draft: Draft) -> set[str]:
+    """Records that are remembered and that another job may have by now. A record that is linked is asked about when it
+    is compared with both sides: links are older than claims, or a claim may be lost.
+    """
+    link = draft.known.link
+    own = link.sys_id if not link.linked or link.released or draft.pending.reconciles else None
+    return {each for each in (own, link.foreign.sys_id if link.foreign is not None else None) if each}
+
+
+async def _ask_neighbours(
+    context: Context, drafts: Sequence[Draft], kind: ObjectType, asked: Mapping[str, Collection[str]]
+) -> None:
+    """Which of the records that an object may be about are another job's; `asked` by the objects' ids."""
+    held = await context.records.holders(kind, {sys_id for some in asked.values() for sys_id in some})
+    for draft in drafts:
+        draft.neighbours |= {sys_id: held[sys_id].job for sys_id in asked[draft.id] if sys_id in held}
+
+
+async def _find_free_sys_ids(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
+    """The id that we would choose for a new record is the one that another job has chosen for the same person: it is
+    being made at this moment, or it is another account of that person, under another key.
+    """
+    makers = [d for d in drafts if d.desired is not None and d.own is None and not d.hits]
+    while makers:
+        chosen = {draft.id: chosen_sys_id(context.job.tenant, kind, draft.id, draft.generation) for draft in makers}
+        held = await context.records.holders(kind, chosen.values())
+        others: list[Draft] = []
+        for draft in makers:
+            holder, desired = held.get(chosen[draft.id]), draft.desired
+            if holder is None or desired is None:
+                continue
+            if is_the_same(holder, chosen[draft.id], [key.text for key in desired.keys]):
+                draft.neighbours[chosen[draft.id]] = holder.job
+            else:
+                draft.passed_over += 1
+                others.append(draft)
+        makers = others
+
+
 async def _find_rivals(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
     """Another source object that already holds a key or the record that this one would take."""
     seekers = [d for d in drafts if d.desired is not None and (d.own is None or not d.known.link.linked)]
@@ -342,12 +399,12 @@ async def _resolve(context: Context, plan: Plan, drafts: Sequence[Draft]) -> Non
     looked = await context.references.resolve(references) if references else Looked()
     wanted = {person for _, desired in evaluated for person in desired.people.values()}
     links = await context.links.load([("user", person) for person in wanted]) if wanted else {}
-    unlinked = {person for person in wanted if not links["user", person].link.linked}
+    unlinked = {person for person in wanted if links["user", person].link.reference is None}
     planned = await plan.planned([user_key(person) for person in unlinked]) if unlinked else set()
     people = {
         person: Person(
             person,
-            links["user", person].link.sys_id if person not in unlinked else None,
+            links["user", person].link.reference,
             planned=user_key(person) in planned,
         )
         for person in wanted
@@ -396,9 +453,6 @@ async def _rights(context: Context, drafts: Sequence[Draft], kind: ObjectType) -
 
 def _seen(context: Context, draft: Draft, kind: ObjectType, rights: Rights) -> Seen:
     link = draft.known.link
-    generation = link.generation
-    if link.linked and draft.own is None:
-        generation += 1  # the record was deleted by others; its sys_id is not used twice
     return Seen(
         key=draft.pending.object,
         link=link,
@@ -413,8 +467,9 @@ def _seen(context: Context, draft: Draft, kind: ObjectType, rights: Rights) -> S
         hits=draft.hits,
         owners=draft.owners,
         rival=draft.rival,
-        candidate_sys_id=chosen_sys_id(context.job.tenant, kind, draft.id, generation),
-        candidate_generation=generation,
+        neighbours=draft.neighbours,
+        candidate_sys_id=chosen_sys_id(context.job.tenant, kind, draft.id, draft.generation),
+        candidate_generation=draft.generation,
         looked=draft.looked,
         people=draft.people,
         chosen=draft.chosen,

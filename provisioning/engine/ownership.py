@@ -27,12 +27,12 @@ async def stage_strangers(work: Work, group: Link, users: Sequence[str]) -> None
             await context.due.add([again])
         return
     known = await context.links.load([("user", user) for user in users]) if users else {}
-    open_ = [user for user in users if not known["user", user].link.linked]
+    open_ = [user for user in users if known["user", user].link.reference is None]
     planned = await work.plan.pending([user_key(user) for user in open_]) if open_ else set()
     if planned or any(known["user", user].link.escrow is not None for user in open_):
         await context.due.add([again])
         return
-    wanted = {known["user", user].link.sys_id for user in users}
+    wanted = {known["user", user].link.reference for user in users}
     present = (await context.target.members_of([group.sys_id])).get(group.sys_id, frozenset())
     strangers = sorted(present - wanted)
     owners = await context.links.owners_by_record("user", strangers) if strangers else {}

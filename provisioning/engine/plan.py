@@ -18,7 +18,7 @@ from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
-from provisioning.model import REMOVING, Decision, Lane, Pending, Update
+from provisioning.model import REMOVING, Decision, Lane, Pending, Update, membership_key
 from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
 
 TABLE = "plan"
@@ -58,6 +58,7 @@ def merge(old: Pending, new: Pending) -> Pending:
         clearance=new.clearance or old.clearance,
         decision=None,
         decided_at=0.0,
+        spent=0.0,
         link_etag="",
     )
 
@@ -168,6 +169,18 @@ class Plan:
     async def pending(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that have a row, whatever is decided."""
         return {pending.object for pending in await self._all_lanes(object_keys)}
+
+    async def memberships(self, group: str) -> set[str]:
+        """The keys of a group's memberships that have a row; they all stand in one bin."""
+        first = membership_key(group, "")
+        found: set[str] = set()
+        for lane in _lanes(first):
+            after = _key(lane, first)
+            stop = after + AFTER_ALL
+            while rows := await self._store.scan(TABLE, self._partition(bin_of(first)), after=after, before=stop):
+                found.update(_plan_row(row).pending.object for row in rows)
+                after = rows[-1].key
+        return found
 
     async def _all_lanes(self, object_keys: Collection[str]) -> list[Pending]:
         keys = [(self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _lanes(key)]

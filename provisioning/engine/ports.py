@@ -147,6 +147,11 @@ class Target(Protocol):
         InsufficientRights, when that cannot be read.
         """
 
+    async def security_admin_groups(self, sys_ids: Collection[str] | None = None) -> frozenset[str]:
+        """Those of the groups, or of all, to which the role security_admin is assigned; a parent's does not count.
+        Raises `Unauthorized`, with the code InsufficientRights, when that cannot be read.
+        """
+
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """One batch; the outcome of each write by its key. What came back without a clear outcome has been read back.
         Raises `Unavailable` only when no write of the batch took place for certain, else answers `Unsettled` for each

@@ -5,6 +5,7 @@ again. The log stays: it is the record of what was done, and goes when its own t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import product
 
 from provisioning.engine.audit import PREFIX
 from provisioning.engine.collecting import ASSIGNMENT
@@ -14,11 +15,14 @@ from provisioning.engine.edges import EDGE, WAITING
 from provisioning.engine.jobs import CYCLE, JOB
 from provisioning.engine.keys import AFTER_ALL
 from provisioning.engine.links import KEY, LINK, TARGET
+from provisioning.engine.neighbours import WAITER
 from provisioning.engine.nesting import NESTED
 from provisioning.engine.plan import CYCLE_PLAN, TABLE
 from provisioning.engine.progress import Reset, StepResult
+from provisioning.engine.rejections import TABLE as REJECTED
 from provisioning.engine.transactions import commit_each
 from provisioning.engine.work import Work
+from provisioning.model import ObjectType
 from provisioning.rows import Delete
 from provisioning.rules.restart import drops_links
 
@@ -39,7 +43,8 @@ async def reset(work: Work, step: Reset) -> StepResult:
 
 
 async def forget_objects(context: Context) -> AsyncIterator[None]:
-    """Links, memberships, indexes, plan, and what waits or is due. Stops after each page for whoever counts time.
+    """Links, memberships, indexes, plan, and what waits, is due or was rejected. Stops after each page for whoever
+    counts time.
 
     Memberships go before the links of their groups, which are the way to them.
     """
@@ -54,6 +59,8 @@ async def forget_objects(context: Context) -> AsyncIterator[None]:
                     yield
             after = groups[-1].id
             yield
+    async for _ in _forget_links(context):
+        yield
     for partition in _partitions(job):
         async for _ in _empty(context, *partition):
             yield
@@ -67,11 +74,21 @@ async def forget_objects(context: Context) -> AsyncIterator[None]:
 
 def _partitions(job: str) -> list[tuple[str, str]]:
     """Table and partition of all that does not have to be looked for."""
-    spread = [(LINK, f"{job}|{kind}|{nibble}") for kind in ("user", "group") for nibble in NIBBLES]
-    spread += [(WAITING, f"{job}|{nibble}") for nibble in NIBBLES]
+    spread = [(WAITING, f"{job}|{nibble}") for nibble in NIBBLES]
     spread += [(TABLE, f"{job}|{CYCLE_PLAN}|{nibble}") for nibble in NIBBLES]
     indexes = [(table, f"{job}|{kind}") for table in (KEY, TARGET) for kind in ("user", "group")]
-    return [*spread, *indexes, (NESTED, f"{job}|above"), (DUE, job), (HELD, job)]
+    return [*spread, *indexes, (NESTED, f"{job}|above"), (DUE, job), (HELD, job), (REJECTED, job), (WAITER, job)]
+
+
+async def _forget_links(context: Context) -> AsyncIterator[None]:
+    """With each page its records are released: no other job is to wait for a job that is gone."""
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    for kind, nibble in product(kinds, NIBBLES):
+        while links := await context.links.page(kind, nibble, ""):
+            await context.records.release(links)
+            partition = f"{context.job.id}|{kind}|{nibble}"
+            await commit_each(context.store, LINK, [(partition, Delete(link.id)) for link in links])
+            yield
 
 
 async def forget_job(context: Context) -> None:

@@ -1,5 +1,5 @@
 """The review of a plan: counts all the harm in it and in the last 24 hours, and holds, outside the plan, what is too
-much of a kind. What a person approved goes on, what they rejected is left as it is.
+much of a kind. What a person approved goes on, what they rejected is left as it is from then on.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from provisioning.engine.audit import entry_of
 from provisioning.engine.deciding import lane_of
 from provisioning.engine.executed import Executions
 from provisioning.engine.jobs import GroupHeld, HeldRemovals, JobState, Ruling
-from provisioning.engine.keys import digest, identity
+from provisioning.engine.keys import change_id
 from provisioning.engine.orders import Orders, orders_for
-from provisioning.engine.plan import PlanRow, merge
+from provisioning.engine.plan import merge
 from provisioning.engine.progress import Review, StepResult
-from provisioning.engine.settling import Settled, settle
+from provisioning.engine.rejecting import reject
 from provisioning.engine.surveying import Removal, Survey, removals, survey, waiting
 from provisioning.engine.tally import kind_of
 from provisioning.engine.work import Work
-from provisioning.model import REMOVING, Clearance, Hold, Lane, Pending, Skip
+from provisioning.model import REMOVING, Clearance, Hold, Lane, Pending
 from provisioning.rules.audit import SYSTEM, Audited, Changes
-from provisioning.rules.review import REJECTED, HarmKind, Part, Verdict, clearance_of, review
-from provisioning.rules.summary import Occurrence
+from provisioning.rules.review import HarmKind, Part, Verdict, clearance_of, review
+from provisioning.rules.summary import Occurrence, in_milliseconds
 
 MANAGED: Mapping[HarmKind, tuple[str, ...]] = {
     "users": ("user",),
@@ -164,7 +164,7 @@ async def _carry_out(work: Work, orders: Orders, lanes: Sequence[Lane], deadline
             # Each row remembers it: what is left of them when a worker has died half-way is still approved.
             await _clear(work, [(r, Clearance(r.harm.kind, r.harm.deletes, r.version)) for r in ruled])
         elif orders.ruling is not None:
-            await _reject(work, ruled, orders.ruling)
+            await reject(work, ruled, orders.ruling)
         passing = [r for r in fresh if not orders.rules(r) and not orders.holds(r)]
         await _clear(work, [(removal, clearance_of(removal.harm)) for removal in passing])
         await _hold(work, [removal for removal in fresh if orders.holds(removal)], orders.plan, had_held=had_held)
@@ -182,23 +182,6 @@ async def _clear(work: Work, items: Sequence[tuple[Removal, Clearance]]) -> None
     for row in await work.plan.record(rows):
         if row.pending.lane != before[row.pending.object]:
             work.tally.add_decided(row.pending.lane, row.pending.object)
-
-
-async def _reject(work: Work, ruled: Sequence[Removal], ruling: Ruling) -> None:
-    """What is known of the object is brought up to date, so that the next change of it is decided rightly; a membership
-    stays known as ours.
-    """
-    people = [removal for removal in ruled if not removal.decision.object.startswith("member:")]
-    links = await work.context.links.load([identity(r.decision.object) for r in people]) if people else {}
-    items = []
-    for removal in ruled:
-        row = removal.row
-        skip = Skip(REJECTED, f"what was to be done was rejected with plan {ruling.plan}")
-        known = links.get(identity(removal.decision.object))
-        kept = PlanRow(replace(row.pending, withdrawn=False), row.partition, row.key, row.etag)
-        link, etag = (known.link, known.etag) if known is not None else (None, "")
-        items.append(Settled(kept, replace(removal.decision, action=skip), None, link, etag))
-    await settle(work, items)
 
 
 async def _hold(work: Work, holding: Sequence[Removal], plan: str, *, had_held: bool) -> None:
@@ -221,9 +204,9 @@ async def _hold(work: Work, holding: Sequence[Removal], plan: str, *, had_held: 
 
 
 def _staged(work: Work, removal: Removal, at: float) -> Occurrence:
-    name = digest("held", work.origin.cycle, removal.decision.object)
-    change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
-    return Occurrence(removal.decision, None, change, at, staged=True)
+    change = change_id("held", work.origin.cycle, removal.decision.object)
+    spent = in_milliseconds(removal.row.pending.spent)
+    return Occurrence(removal.decision, None, change, at, spent, staged=True)
 
 
 async def _list(work: Work, plan: str) -> None:

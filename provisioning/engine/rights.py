@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection
 from provisioning.engine.links import Links
 from provisioning.engine.ports import Target
 from provisioning.errors import Unauthorized
+from provisioning.rules.elevation import Verdict
 from provisioning.rules.protection import Administrators, Rights
 
 KEEP_SECONDS = 300.0
 MOST_GROUPS = 50_000
+CYCLES_KEPT = 8  # runs on demand are cycles too, and go on beside the job's own
 
 logger = logging.getLogger(__name__)
 
@@ -77,3 +79,20 @@ class KnownRights:
                 return Rights(groups_known=False)
             self._groups |= {each: (each in carrying, now + KEEP_SECONDS) for each in missing}
         return Rights(groups=frozenset(each for each in wanted if self._groups[each][0]))
+
+
+class KnownVerdicts:
+    """What was found out, in each of the latest cycles, of groups that refused a membership: by the group's sys_id.
+    Whoever is about to find out more holds `finding`, so that nobody else asks the same meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._by_cycle: dict[str, dict[str, Verdict]] = {}
+        self.finding = asyncio.Lock()
+
+    def of(self, cycle: str) -> dict[str, Verdict]:
+        if cycle not in self._by_cycle:
+            self._by_cycle[cycle] = {}
+            for old in list(self._by_cycle)[:-CYCLES_KEPT]:
+                del self._by_cycle[old]
+        return self._by_cycle[cycle]

@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from provisioning.engine.edges import display_value
-from provisioning.engine.keys import digest, ends
+from provisioning.engine.keys import change_id, ends
 from provisioning.engine.leavers import stage_memberships_again, stage_their_memberships
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.tally import kind_of, tense
@@ -44,11 +44,12 @@ from provisioning.rules.echo import altered, warnings_of
 from provisioning.rules.error_codes import advice_for
 from provisioning.rules.escrow import DAY, following, is_forgotten, next_attempt, persistence
 from provisioning.rules.membership import is_disabled
+from provisioning.rules.neighbours import MANAGED, afterwards, given_over
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.redaction import masking
 from provisioning.rules.review import REJECTED
 from provisioning.rules.scope import in_scope
-from provisioning.rules.summary import Occurrence, Origin
+from provisioning.rules.summary import Occurrence, Origin, in_milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
-    stored now, with its ETag; memberships have none.
+    stored now, with its ETag; memberships have none. `alike` is what failed for the same reason as another one, which
+    counts for both. `spent` is how many seconds it took to read, decide and write.
     """
 
     row: PlanRow
@@ -65,6 +67,8 @@ class Settled:
     link: Link | None = None
     etag: str = ""
     retry: Retry | None = None
+    alike: bool = False
+    spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +87,19 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     at = work.context.now()
     items = await _with_retries(work, items)
     # What is told once is told before it is remembered as told.
-    once = [_occurrence(item, work.origin, at) for item in items if _is_protected(item.decision)]
+    once = [_occurrence(item, work.origin, at) for item in items if _is_told_once(item.decision)]
     await work.context.journal.add([each for each in once if not each.decision.told], work.origin)
     if once:
-        logger.info("protected records were left as they are", extra={"job": work.context.job.id, "records": len(once)})
+        logger.info("records were left as they are", extra={"job": work.context.job.id, "records": len(once)})
     people = [item for item in items if item.link is not None]
     settled = [item for item in items if item.link is None]
-    await _settle_edges(work, settled)
+    # What was rejected leaves a membership known as it was; who was put in by others does not become ours by that.
+    await _settle_edges(work, [item for item in settled if not _is_rejected(item.decision)])
     if work.context.job.policy.departures.memberships == "remove":
         await stage_their_memberships(work, [item.link for item in people if item.link and _is_leaver(item)])
     linked, arrived = await _settle_links(work, people)
     settled += linked
+    await _remember_neighbours(work, linked)
     await _remember_waiting(work, settled)
     await _call_waiting(work, arrived | await _arrived_meanwhile(work, settled))
     await _remember_due(work, settled)
@@ -116,7 +122,9 @@ def _count(work: Work, item: Settled) -> None:
     work.tally.count(f"{kind}.{tense(item.decision.action, failed=isinstance(item.outcome, Refused | Unsettled))}")
     if isinstance(item.outcome, Written) and item.link is not None and item.decision.missing:
         work.tally.count("failed references", len(item.decision.missing))
-    if item.retry is not None and item.retry.repeated:
+    if item.alike:
+        work.tally.count("failed alike")
+    elif item.retry is not None and item.retry.repeated:
         work.tally.count("failed again")
     if item.retry is not None and item.retry.at is None:
         work.tally.count(f"{kind}.given up")
@@ -174,13 +182,14 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
         await work.context.links.forget(forgotten)
         for link in forgotten:
             work.tally.count(f"managed.{link.type}", -1 if link.linked else 0)
-    fresh = [link for item, link in kept if _is_new(item, link)]
+    fresh = [link for item, link in kept if _is_new(item, link) or _retakes(item, link)]
     holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
     taken = [item.row for item, link in kept if holders.get(link.id)]
     kept = [(item, link) for item, link in kept if not holders.get(link.id)]
     results = await work.context.links.save([(link, item.etag) for item, link in kept if _is_kept(item, link)])
     outcomes = iter(results)
     settled = [item for item, link in changes if link is None]
+    released: list[Link] = []
     arrived: set[str] = set()
     conflicts: list[PlanRow] = taken
     for item, link in kept:
@@ -189,13 +198,14 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
             conflicts.append(item.row)
             continue
         settled.append(item)
+        released += [link] if link.released else []
+        if _is_new(item, link) or _returns(item.link, link) or _becomes_known(item.link, link):
+            arrived.add(link.id)
         if _is_new(item, link):
-            arrived.add(link.id)
             work.tally.count(f"managed.{link.type}", int(not (item.link and item.link.linked)))
-        elif _returns(item.link, link):
-            arrived.add(link.id)
         elif item.link and item.link.linked and not link.linked:
             work.tally.count(f"managed.{link.type}", -1)
+    await work.context.records.release(released)
     await decide_again(work, conflicts)
     return settled, arrived
 
@@ -214,7 +224,7 @@ def _is_kept(item: Settled, link: Link) -> bool:
     """An object that was never in scope leaves no trace; one that is assigned but disabled is remembered, so that its
     enabling is noticed.
     """
-    return bool(item.etag or link.grants or link.sys_id or link.escrow)
+    return bool(item.etag or link.grants or link.sys_id or link.escrow or link.foreign)
 
 
 def _link_after(item: Settled, at: float) -> Link | None:
@@ -229,8 +239,14 @@ def _link_after(item: Settled, at: float) -> Link | None:
         escrow=None,
         announce=False,
     )
-    link = _link_after_outcome(item, base, at)
-    if link is not None and (_is_new(item, link) or _returns(item.link, link)):
+    if item.decision.neighbour is not None:
+        link: Link | None = given_over(base, item.decision.neighbour)
+    else:
+        link = _link_after_outcome(item, base, at)
+    if link is None:
+        return None
+    link = afterwards(link, item.decision, failed=item.retry is not None)
+    if _is_new(item, link) or _returns(item.link, link) or _becomes_known(item.link, link):
         return replace(link, announce=True)
     return link
 
@@ -243,6 +259,21 @@ def _is_new(item: Settled, link: Link) -> bool:
 
 def _returns(before: Link | None, after: Link) -> bool:
     return before is not None and is_disabled(before) and after.enabled
+
+
+def _retakes(item: Settled, after: Link) -> bool:
+    """Whether an object is back in scope whose record another job could have taken over, or is compared with both
+    sides, which mends a claim that is missing.
+    """
+    before = item.link
+    was_free = before is not None and (before.released or item.row.pending.reconciles)
+    return was_free and after.linked and not after.released
+
+
+def _becomes_known(before: Link | None, after: Link) -> bool:
+    """Whether others may refer to the record that another job manages for the object, and could not before."""
+    known = before.reference if before is not None else None
+    return not after.linked and after.reference is not None and after.reference != known
 
 
 def _is_leaver(item: Settled) -> bool:
@@ -365,7 +396,9 @@ async def _arrived_meanwhile(work: Work, items: Sequence[Settled]) -> set[str]:
         if missing.table is None
     }
     links = await work.context.links.load(objects) if objects else {}
-    return {source_id for (_, source_id), known in links.items() if known.link.linked and not is_disabled(known.link)}
+    return {
+        source_id for (_, source_id), known in links.items() if known.link.reference and not is_disabled(known.link)
+    }
 
 
 async def _call_waiting(work: Work, arrived: Collection[str]) -> None:
@@ -444,6 +477,26 @@ async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:
     )
 
 
+async def _remember_neighbours(work: Work, items: Sequence[Settled]) -> None:
+    """Who waits until another job lets go of a record that is known."""
+    waiting = {
+        item.decision.object: item.decision.neighbour.sys_id
+        for item in items
+        if _is_managed_elsewhere(item.decision) and item.decision.neighbour and item.decision.neighbour.sys_id
+    }
+    await work.context.waiters.add(waiting)
+    await work.context.waiters.remove(
+        [
+            item.decision.object
+            for item in items
+            if item.link is not None
+            and item.link.foreign is not None
+            and item.decision.object not in waiting
+            and not isinstance(item.decision.action, Fail)
+        ]
+    )
+
+
 async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
     """Doubtful losses are looked at again in the next cycle, failures when their time has come."""
     at = work.context.now()
@@ -460,6 +513,9 @@ async def _remember_due(work: Work, items: Sequence[Settled]) -> None:
         )
         if item.decision.recheck:
             again.append((at, replace(blank, unproven=True)))
+        elif _is_managed_elsewhere(item.decision):
+            if item.decision.neighbour is not None and not item.decision.neighbour.sys_id:
+                again.append((at, blank))  # it is being made
         elif _is_protected(item.decision):  # until somebody allows it, or the account loses its rights
             again.append((at, replace(blank, unproven=pending.withdrawn)))
         elif item.retry is not None and item.retry.at is not None:
@@ -472,25 +528,34 @@ def _is_worth_an_entry(item: Settled) -> bool:
     action = item.decision.action
     if not isinstance(action, Skip):
         return True
-    if _is_protected(item.decision):
+    if _is_told_once(item.decision) or _is_rejected(item.decision):
         return False  # it has one already
     if untold(item.decision, item.link):
-        return True
-    if action.reason == REJECTED:
         return True
     adopted = item.decision.match is not None and item.decision.match.how == "attribute" and item.link is not None
     remembered = bool(item.etag or item.decision.grants)
     return adopted or bool(item.decision.missing) or (action.reason == "NotEffectivelyEntitled" and remembered)
 
 
+def _is_told_once(decision: Decision) -> bool:
+    return _is_protected(decision) or _is_managed_elsewhere(decision)
+
+
+def _is_managed_elsewhere(decision: Decision) -> bool:
+    return isinstance(decision.action, Skip) and decision.action.reason == MANAGED
+
+
 def _is_protected(decision: Decision) -> bool:
     return isinstance(decision.action, Skip) and decision.action.reason == PROTECTED
 
 
+def _is_rejected(decision: Decision) -> bool:
+    return isinstance(decision.action, Skip) and decision.action.reason == REJECTED
+
+
 def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
     """The change id is the same when a step is repeated, so that its entry is not written twice under two ids."""
-    name = digest(origin.cycle, item.decision.object, item.row.etag)
-    change = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:32]}"
+    change = change_id(origin.cycle, item.decision.object, item.row.etag)
     told = replace(item.decision, warnings=item.decision.warnings + warnings_of(item.decision, item.outcome))
     outcome = item.outcome
     if item.retry is not None and item.retry.at is None:
@@ -501,4 +566,4 @@ def _occurrence(item: Settled, origin: Origin, at: float) -> Occurrence:
         elif isinstance(told.action, Fail):
             action = told.action
             told = replace(told, action=replace(action, way_out=f"{action.way_out or advice_for(action.code)}. {last}"))
-    return Occurrence(told, outcome, change, at)
+    return Occurrence(told, outcome, change, at, in_milliseconds(item.spent))

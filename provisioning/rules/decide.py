@@ -32,6 +32,7 @@ from provisioning.rules.differences import changed_fields
 from provisioning.rules.drift import with_drift
 from provisioning.rules.mapping import ACTIVE, LOCKED, Desired, Key
 from provisioning.rules.matching import choose_match
+from provisioning.rules.neighbours import left_to, managed_elsewhere, taken_over
 from provisioning.rules.protection import Rights, shielded
 from provisioning.rules.referring import Looked, Person, refer
 from provisioning.rules.scope import in_scope, reasons
@@ -47,7 +48,8 @@ class Seen:
 
     `source` is None when the object is gone, `unread` when it was not needed. `own` is the record under the link's
     sys_id. `searched` says how many of its keys were searched for, and `hits` what the last of them found; `owners` are
-    the other source objects that these records belong to, `rival` one that holds a key. `candidate_sys_id` is the
+    the other source objects that these records belong to, `rival` one that holds a key. `neighbours` are the other jobs
+    that hold one of these records, or the one that was to be made, by its sys_id. `candidate_sys_id` is the
     sys_id for a new record, `looked` what looking references up came to, `chosen` the free value of each
     column that takes a unique one, `rights` what tells whether the record is protected. `reconciling` is true where
     nothing but the comparison with ServiceNow brought the object up.
@@ -66,6 +68,7 @@ class Seen:
     hits: tuple[Record, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     rival: str | None = None
+    neighbours: Mapping[str, str] = field(default_factory=dict)
     candidate_sys_id: str = ""
     candidate_generation: int = 0
     looked: Looked = field(default_factory=Looked)
@@ -106,6 +109,8 @@ def _decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
         secrets=_secrets(seen, mapping),
     )
     try:
+        if not in_scope(assessment.checks) and (other := taken_over(seen.link, seen.neighbours)) is not None:
+            return left_to(_with(decision, decision.action, _present(seen)), other, seen.link)
         nothing_to_leave = not in_scope(assessment.checks) and seen.own is None
         if assessment.error is not None and not nothing_to_leave:
             raise assessment.error
@@ -225,12 +230,18 @@ def _decide_in_scope(seen: Seen, mapping: ObjectMapping, policy: Policy, decisio
     if seen.unread:
         found = Match("link", seen.link.match_value, (seen.link.sys_id or "",), seen.link.other_keys)
         return _with(decision, decision.action, found)
+    other = managed_elsewhere(seen.link, None, "", seen.neighbours)
+    if seen.own is None and other is not None:
+        return left_to(replace(decision, match=None), other, seen.link)
     desired = seen.assessment.desired
     if desired is None:
         raise ObjectError("InternalError", "the source object was not read", "run again; report it if it stays")
     if desired.ignored is not None:
         return _with(decision, Skip("ImportSkipped", desired.ignored), _present(seen))
     record, match, passed_over = _find_record(seen, mapping, desired)
+    other = managed_elsewhere(seen.link, record, seen.candidate_sys_id, seen.neighbours)
+    if other is not None:
+        return left_to(replace(decision, match=match if record is not None else None), other, seen.link)
     rival = seen.rival if record is None else seen.owners.get(record["sys_id"], seen.rival)
     if rival is not None:
         names = " or ".join(" with ".join(each.target for each in key) for key in mapping.matching)

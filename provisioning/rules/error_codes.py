@@ -117,14 +117,45 @@ _CODES = (
     ),
     ErrorCode(
         "NotEffectivelyEntitled",
-        "a link was asked for that the next cycle would take for a leaver's: its object is not in scope",
-        "assign the user or group to the application first",
+        "the object is not in scope: it is not assigned, is disabled, or a scoping filter excludes it",
+        "assign the user or group to the application first, or change what excludes it, if it is to be in scope",
         "Entra administrator",
     ),
     ErrorCode(
         "ProtectedRecord",
-        "a link was asked for to a record that provisioning keeps its hands off",
-        "choose another record, or name it in ALLOWED_ACCOUNTS or ALLOWED_GROUPS",
+        "the record is one that provisioning keeps its hands off",
+        "name it in ALLOWED_ACCOUNTS or ALLOWED_GROUPS if it is to be managed, or link another record",
+        "operator",
+    ),
+    ErrorCode(
+        "RedundantExport",
+        "both sides hold the same already",
+        "nothing has to be done",
+        "nobody",
+        passing=True,
+    ),
+    ErrorCode(
+        "ImportSkipped",
+        "an input filter of the schema drops the object, or its mapping says that it is to be ignored",
+        "change the input filter or the mapping, if the object is to be provisioned",
+        "Entra administrator",
+    ),
+    ErrorCode(
+        "TargetChanged",
+        "others changed in ServiceNow what was written, and the drift policy leaves it as it is",
+        "change it back in ServiceNow, change it in Entra, or set the drift policy to enforce",
+        "ServiceNow administrator",
+    ),
+    ErrorCode(
+        "RemovalRejected",
+        "a person has rejected what was to be done",
+        "resync the object, if it is to be done after all",
+        "operator",
+    ),
+    ErrorCode(
+        "ManagedByAnotherJob",
+        "another job on the same state and instance has linked the record first, and one record has one job",
+        "take the object out of that job's scope, unlink it there or delete that job: this one then takes it over",
         "operator",
     ),
     ErrorCode(
@@ -137,6 +168,13 @@ _CODES = (
         "InsufficientRights",
         "the integration user, or the application in Entra, may not do this",
         "give the integration user a role that reads and writes the table, or the application its Graph permissions",
+        "ServiceNow administrator",
+    ),
+    ErrorCode(
+        "SecurityAdminGroup",
+        "the group carries the role security_admin, and only who holds that role elevated may change its members",
+        "change the members in ServiceNow with elevated rights, take the role off the group, or exclude the group from "
+        "the scope",
         "ServiceNow administrator",
     ),
     ErrorCode(

@@ -4,7 +4,7 @@ Entra's pauses for what fails until somebody changes something: 6, 12 and 24 hou
 and after 28 days no more. What may succeed as it is, and a removal that failed, is tried in each cycle for as long as
 it takes: a leaver who is still in cannot wait until tomorrow. So is what another object stands in the way of, since no
 change of the failed one tells that the other has moved; a value that is taken may be given free by the same cycle's or
-the next one's writes, and is tried twice before the pauses.
+the next one's writes, a record that has vanished is matched again: both are tried twice before the pauses.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from provisioning.rules.scope import in_scope
 HOUR, DAY = 3600.0, 86400.0
 
 Persistence = Literal["passing", "lasting", "clash", "removal"]
-"""What a failure is: it may pass without a change of the object, lasts until it changes, is a value that another record
-has, or leaves somebody in who should be out.
+"""What a failure is: it may pass without a change of the object, lasts until it changes, finds records other than they
+were decided on, or leaves somebody in who should be out.
 """
 ELSEWHERE = frozenset({"DuplicateSourceEntries", "InvalidLookupReference"})
 """Codes whose cause lies in another object."""
-CLASHES = frozenset({"Conflict", "EntryConflict"})
+CLASHES = frozenset({"Conflict", "EntryConflict", "InvalidAnchor"})
 CLASHES_AT_ONCE = 2
 """Cycles that try a clash again before the pauses begin."""
 

@@ -92,4 +92,5 @@ def connection_of(link: Link) -> dict[str, Any]:
         "enabled": link.enabled,
         "generation": link.generation,
         "failure": link.escrow.code if link.escrow is not None else None,
+        "managedBy": link.foreign.job or None if link.foreign is not None else None,
     }

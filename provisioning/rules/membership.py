@@ -149,4 +149,4 @@ def _decide_remove(seen: MembershipSeen, why: str) -> Decision:
 
 
 def _sys_id(link: Link | None) -> str | None:
-    return link.sys_id if link is not None and link.linked else None
+    return link.reference if link is not None else None

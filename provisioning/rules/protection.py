@@ -16,8 +16,10 @@ from provisioning.rules.comparison import loose
 PROTECTED = "ProtectedRecord"
 """SkipReason of what would have been written to a protected record."""
 ACCOUNT_FIELDS = ("user_name", "web_service_access_only")
-GROUP_FIELDS = ("name",)
-ADMIN_ROLES = ("admin", "security_admin")
+GROUP_NAME = "name"
+GROUP_FIELDS = (GROUP_NAME,)
+SECURITY_ADMIN = "security_admin"
+ADMIN_ROLES = ("admin", SECURITY_ADMIN)
 _ALWAYS = "admin"
 _WEB_SERVICES = ("web_service_access_only", "identity_type")
 """Columns that make an account one for web services: the second by a business rule."""

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from provisioning.model import Clearance, Create, Decision, Disable, Pending, Remove, Update
+from msgspec.structs import replace
+
+from provisioning.model import Clearance, Create, Decision, Disable, Fail, Pending, Remove, Skip, Update
+from provisioning.rules.protection import PROTECTED
 from provisioning.rules.scope import in_scope
 
 HarmKind = Literal["users", "groups", "memberships", "wipes", "recreations", "additions"]
@@ -22,6 +25,8 @@ ABSOLUTE, SHARE, FLOOR = 500, 0.05, 3
 ACTIVE = "active"
 REJECTED = "RemovalRejected"
 """The skip reason of what a person did not let through."""
+LEFT_FOR_NOW = frozenset({PROTECTED, "NotPermitted", "ImportSkipped"})
+"""Skip reasons that keep us from an object, whatever we would do to it."""
 OF_OBJECT: Mapping[str, HarmKind] = {"user": "users", "group": "groups", "member": "memberships"}
 WHAT: Mapping[str, str] = {
     "users": "users to be disabled or deleted",
@@ -137,6 +142,30 @@ def is_cleared(pending: Pending) -> bool:
 def clearance_of(harm: Harm) -> Clearance:
     """What the limits let through: harm of this kind, whatever the values are."""
     return Clearance(harm.kind, harm.deletes)
+
+
+def is_same(rejected: str, decision: Decision) -> bool:
+    """Whether a decision would do what a person rejected under this version: what binds an approval binds that too."""
+    return harm_of(decision) is not None and version_of(decision) == rejected
+
+
+def is_moot(rejected: str, decision: Decision) -> bool:
+    """Whether a rejection has nothing left to be about: the object is not to be harmed any more, or it is another harm.
+    A failure, a doubt, and what keeps us from the object for now say nothing of that.
+    """
+    match decision.action:
+        case Fail():
+            return False
+        case Skip(reason=reason) if reason in LEFT_FOR_NOW:
+            return False
+        case _:
+            return not decision.recheck and not is_same(rejected, decision)
+
+
+def spared(decision: Decision, plan: str) -> Decision:
+    """In place of a decision that was rejected with a plan."""
+    text = f"what was to be done was rejected with plan {plan}; a resync of the user or group offers it again"
+    return replace(decision, action=Skip(REJECTED, text), awaits={}, creates=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ DEFAULT_ACCESS = "00000000-0000-0000-0000-000000000000"
 DEFAULT_GRANT = f"role:{DEFAULT_ACCESS}"
 ACTIVE, ASSIGNED = "IsActive", "Assigned"
 ENTITLED, FILTERED = "IsEffectivelyEntitledForProvisioning", "IsInProvisioningScopeDisplayName"
+DELETED = "deleted in Microsoft Entra ID"
 
 
 def scope_checks(
@@ -63,7 +64,7 @@ def reasons(checks: Collection[ScopeCheck]) -> str:
 
 def _is_active(facts: Facts | None) -> ScopeCheck:
     if facts is None:
-        return ScopeCheck(ACTIVE, passed=False, detail="deleted in Microsoft Entra ID")
+        return ScopeCheck(ACTIVE, passed=False, detail=DELETED)
     if facts.source.type == "user" and facts.source.attributes.get("accountEnabled") is False:
         return ScopeCheck(ACTIVE, passed=False, detail="disabled in Microsoft Entra ID (accountEnabled is false)")
     return ScopeCheck(ACTIVE, passed=True, detail="active in the source system")

@@ -1,6 +1,7 @@
 """The log entry of one decision, in the shape of Microsoft Graph's provisioningObjectSummary (v1.0). Pure.
 
-Steps are named as in Entra's logs: import, scoping, matching, (reference resolution,) export.
+Steps are named as in Entra's logs: import, scoping, matching, what is determined to be done, (reference resolution,)
+export.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from provisioning.model import (
 from provisioning.rules.error_codes import advice_for
 from provisioning.rules.redaction import masked, masking, shown
 from provisioning.rules.review import is_addition
-from provisioning.rules.scope import in_scope
+from provisioning.rules.scope import ACTIVE, DELETED, in_scope, reasons
 
 Status = Literal["success", "failure", "skipped", "warning"]
 IDENTITY_TYPES = {"user": "User", "group": "Group", "member": "GroupMembership"}
@@ -37,19 +38,40 @@ EXPORTS = {
     Disable: ("EntryExportUpdate", "disabled"),
     Remove: ("EntryExportDelete", "deleted"),
 }
+DETERMINED = {
+    Create: "EntrySynchronizationAdd",
+    Update: "EntrySynchronizationUpdate",
+    Disable: "EntrySynchronizationUpdate",
+    Remove: "EntrySynchronizationDelete",
+}
 MATCHED = {
     "link": "The record that is linked to this object was read from ServiceNow",
     "intent": "A record that an interrupted run had begun to write was found in ServiceNow",
     "attribute": "{count} record(s) of ServiceNow match '{value}'",
     "none": "No record of ServiceNow matches '{value}'",
 }
+CONNECTION = "TestConnection"
+"""The step of a run on demand that Entra shows only when it fails, and whose name it does not document."""
 TEXTS = frozenset({"description", "details", "reason", "recommendedAction"})
 TARGETS = {"user": "sys_user", "group": "sys_user_group", "member": "sys_user_grmember"}
 
 
 @dataclass(frozen=True, slots=True)
+class Initiator:
+    """Who has asked for it: the schedule of the job, a person, or a program."""
+
+    kind: Literal["user", "application", "system"]
+    name: str
+
+
+SERVICE = Initiator("system", "Provisioning Service")
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts for whom: what is the same in every entry of a cycle."""
+    """Who acts for whom: what is the same in every entry of a cycle. `service_principal` is the object id of the
+    enterprise application, `application` its application (client) id.
+    """
 
     tenant: str
     job: str
@@ -57,6 +79,8 @@ class Origin:
     service_principal: str
     service_principal_name: str
     instance: str
+    application: str = ""
+    by: Initiator = SERVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +141,12 @@ def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
             "id": origin.instance,
             "displayName": "ServiceNow",
             "details": {
+                "ApplicationId": origin.application,
                 "ServicePrincipalId": origin.service_principal,
                 "ServicePrincipalDisplayName": origin.service_principal_name,
             },
         },
-        "initiatedBy": {"id": "", "displayName": "Provisioning Service", "initiatorType": "system"},
+        "initiatedBy": {"id": "", "displayName": origin.by.name, "initiatorType": origin.by.kind},
         "sourceIdentity": {
             "id": source_id,
             "displayName": name,
@@ -137,9 +162,22 @@ def summarize(occurrence: Occurrence, origin: Origin) -> dict[str, Any]:
     }
 
 
+def unconnected(key: str, name: str, fail: Fail, change: str, at: float, origin: Origin) -> dict[str, Any]:
+    """The entry of an object for which nothing was done because ServiceNow did not let us in: one step, which is shown
+    only then.
+    """
+    entry = summarize(Occurrence(Decision(key, fail, name), None, change, at), origin)
+    return {**entry, "provisioningSteps": [_step(CONNECTION, "processing", "failure", fail.message)]}
+
+
 def _told(part: dict[str, Any] | None, mask: Callable[[str], str]) -> dict[str, Any] | None:
     """Masks what is written for people; the rest are names and codes."""
     return {name: masked(text, mask) if name in TEXTS else text for name, text in part.items()} if part else part
+
+
+def in_milliseconds(seconds: float) -> int:
+    """A duration. Clocks are set back at times, and nothing takes less than no time."""
+    return max(0, round(seconds * 1000))
 
 
 def timestamp(seconds: float) -> str:
@@ -169,6 +207,8 @@ def _target_id(occurrence: Occurrence) -> str:
             return action.sys_id
         case Occurrence(decision=Decision(match=found)) if found is not None and found.sys_ids:
             return found.sys_ids[0]
+        case Occurrence(decision=Decision(neighbour=other)) if other is not None:
+            return other.sys_id
         case _:
             return ""
 
@@ -219,7 +259,7 @@ def _property(decision: Decision, name: str, old: str | None, new: str) -> dict[
 def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, Any]]:
     decision = occurrence.decision
     title = IDENTITY_TYPES[kind]
-    steps = [_step("EntryImport", "import", "success", f"Retrieved {title} '{source_id}' from Microsoft Entra ID")]
+    steps = [_import_step(decision, title, source_id)]
     if decision.scope:
         passed = in_scope(decision.scope)
         details = {check.name: str(check.passed) for check in decision.scope}
@@ -241,6 +281,8 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
         name = "EntryImportByJoiningProperty" if how in {"attribute", "none"} else "EntryImport"
         found = MATCHED[how].format(count=count, value=decision.match.value or source_id)
         steps.append(_step(name, "matching", "success", found))
+    if type(decision.action) in DETERMINED:
+        steps.append(_determined(decision, title, source_id))
     steps.extend(
         _step(
             "UnableToResolveReferenceAttributeValue",
@@ -254,6 +296,56 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
     steps.extend(_step("AttributeValueAltered", "processing", "warning", text) for text in decision.warnings)
     steps.append(_last_step(occurrence, title, source_id))
     return steps
+
+
+def _import_step(decision: Decision, title: str, source_id: str) -> dict[str, Any]:
+    """A change is one of the source: what nothing but ServiceNow's side brought up was read there, and no more."""
+    change = _source_change(decision)
+    if not change:
+        return _step("EntryImport", "import", "success", f"Retrieved {title} '{source_id}' from Microsoft Entra ID")
+    text = f"Received {title} '{source_id}' change of type ({change}) from Microsoft Entra ID"
+    return _step(f"EntryImport{change}", "import", "success", text)
+
+
+def _source_change(decision: Decision) -> Literal["Add", "Update", "Delete", ""]:
+    """What happened in Entra, as far as the decision tells: a record that is gone or that others changed tells nothing
+    of it.
+    """
+    if any(check.name == ACTIVE and check.detail == DELETED for check in decision.scope):
+        return "Delete"
+    if decision.drifted or decision.lost:
+        return ""
+    adopting = decision.match is not None and decision.match.how == "attribute"
+    match decision.action:
+        case Create():
+            return "Add"
+        case Update() | Disable():
+            return "Add" if adopting else "Update"
+        case Remove() if not decision.scope:  # a membership
+            return "Delete"
+        case Remove():
+            return "Update"
+        case _:
+            return ""
+
+
+def _determined(decision: Decision, title: str, source_id: str) -> dict[str, Any]:
+    """Entra counts it among the steps of matching: whether there is a record decides what is done."""
+    action, entitled = decision.action, in_scope(decision.scope)
+    there = f"{title} is active and in scope in Microsoft Entra ID"
+    match action:
+        case _ if not entitled:
+            why = f"{title} is not in scope: {reasons(decision.scope)}"
+        case Create():
+            why = f"{there}, but no matching {title} was found in ServiceNow"
+        case Update():
+            why = f"{there}, and the matching {title} in ServiceNow differs"
+        case Disable():
+            why = f"{there}, and the mapping makes the account inactive"
+        case _:
+            why = f"{title} is in ServiceNow, and is to be there no longer"
+    text = f"{title} '{source_id}' will be {EXPORTS[type(action)][1]} in ServiceNow ({why})"
+    return _step(DETERMINED[type(action)], "matching", "success", text)
 
 
 def _drift_step(decision: Decision, drifted: Drifted) -> dict[str, Any]:
@@ -275,7 +367,7 @@ def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, 
     action = occurrence.decision.action
     if isinstance(action, Skip):
         details = {"SkipReason": action.reason}
-        return _step("EntrySynchronizationSkip", "processing", "skipped", action.description, details)
+        return _step("EntrySynchronizationSkip", "export", "skipped", action.description, details)
     if isinstance(action, Fail):
         return _step("EntrySynchronizationError", "processing", "failure", action.message, {"ErrorCode": action.code})
     if occurrence.staged:
@@ -294,7 +386,10 @@ def _last_step(occurrence: Occurrence, title: str, source_id: str) -> dict[str, 
             text = f"nobody knows yet whether {title} '{source_id}' was {verb} in ServiceNow"
         case None:
             text = f"{title} '{source_id}' is to be {verb} in ServiceNow; nothing was sent"
-    return _step(name, "export", status, text, {"ReportableIdentifier": _target_id(occurrence)})
+    details = {"ReportableIdentifier": _target_id(occurrence)}
+    if isinstance(occurrence.outcome, Refused):
+        details["ErrorCode"] = occurrence.outcome.code
+    return _step(name, "export", status, text, details)
 
 
 def _step(

@@ -17,10 +17,12 @@ from provisioning.adapters.servicenow.writing import SYS_ID
 from provisioning.errors import ConfigError, Unauthorized
 from provisioning.model import Record
 from provisioning.rules.comparison import loose
-from provisioning.rules.protection import ADMIN_ROLES, Administrators
+from provisioning.rules.protection import ADMIN_ROLES, SECURITY_ADMIN, Administrators
 
 _GROUPS, _ROLES = "sys_user_group", "sys_user_role"
 _HAS_ROLE, _GROUP_HAS_ROLE = "sys_user_has_role", "sys_group_has_role"
+_ROLE_NAME = "role.name"
+_GROUPS_AT_ONCE = 30  # so many sys_ids fit into an address with room to spare
 TABLES = (_GROUPS, _ROLES, _HAS_ROLE, _GROUP_HAS_ROLE)
 # The one script that we ever send, a constant: the documented way to ask who one is.
 _WHO_AM_I = (
@@ -81,6 +83,30 @@ class Roles:
         parents = await self._parents(asked)
         with_roles = await self._with_own_roles(parents)
         return frozenset(group for group in asked if not with_roles.isdisjoint(_lineage(group, parents)))
+
+    async def with_security_admin(self, groups: Collection[str] | None) -> frozenset[str]:
+        """Those of the groups, or of all, that the role security_admin is assigned to: what guards a group's members is
+        its own role. Raises `Unauthorized` when that cannot be read.
+        """
+        try:
+            await self._require(_GROUP_HAS_ROLE, ("group", _ROLE_NAME))
+        except ConfigError as error:
+            raise self._unreadable() from error
+        role = Among(_ROLE_NAME, (SECURITY_ADMIN,))
+        if groups is None:
+            rows, complete = await self._all(Scan(_GROUP_HAS_ROLE, (role,), ("group",)))
+            if not complete or any("group" not in row for row in rows):
+                raise self._unreadable()
+            return frozenset(row["group"] for row in rows) - {""}
+        asked = [sys_id for sys_id in dict.fromkeys(groups) if SYS_ID.fullmatch(sys_id)]
+        found: set[str] = set()
+        for start in range(0, len(asked), _GROUPS_AT_ONCE):
+            some = tuple(asked[start : start + _GROUPS_AT_ONCE])
+            rows, complete = await self._all(Scan(_GROUP_HAS_ROLE, (Among("group", some), role), ()))
+            found |= {row["group"] for row in rows}
+            if not complete and not found.issuperset(some):
+                raise self._unreadable()
+        return frozenset(found)
 
     async def _parents(self, groups: Iterable[str]) -> dict[str, str]:
         """The parent of each group and of each group above; "" for none."""

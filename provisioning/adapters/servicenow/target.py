@@ -180,6 +180,9 @@ class ServiceNowTarget:
     async def groups_with_roles(self, sys_ids: Collection[str]) -> frozenset[str]:
         return await self._roles.carrying(sys_ids)
 
+    async def security_admin_groups(self, sys_ids: Collection[str] | None = None) -> frozenset[str]:
+        return await self._roles.with_security_admin(sys_ids)
+
     async def write(self, writes: Sequence[Write]) -> Mapping[str, WriteOutcome]:
         """May take several calls: what the instance did not get to is sent again, what is in doubt is read back."""
         try:

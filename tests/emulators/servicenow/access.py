@@ -62,6 +62,8 @@ class Switches:
     data_policy_in: Literal["message", "detail"] = "message"
     # What becomes of memberships when a user or group is deleted. [U]
     membership_cascade: Literal["deleted", "cleared", "orphaned"] = "deleted"
+    # Whether a session of who holds security_admin has elevated to it.
+    elevation: Literal["none", "held"] = "none"
     max_content_length: int = 10 * 1024 * 1024
     max_url: int = 16_000
     clock_skew: float = 0.0

@@ -17,6 +17,7 @@ Operation = Literal["read", "write", "create", "delete"]
 
 RULES, RULE_ROLES = "sys_security_acl", "sys_security_acl_role"
 GUARDED = frozenset({RULES, RULE_ROLES})
+ELEVATED = "security_admin"
 
 
 class Acls:
@@ -61,6 +62,18 @@ class Acls:
                 operation,
             )
         )
+
+    def guards_members(self, user: str, group: str) -> bool:
+        """A rule of the base system, by script (KB0758037): members of a group with this role of its own are changed by
+        nobody but who holds it and has elevated to it. `admin` is not enough.
+        """
+        instance = self._instance
+        if instance.switches.elevation == "held" and ELEVATED in instance.roles.names_of(user):
+            return False
+        roles = instance.data("sys_user_role").by_key
+        rows = instance.data("sys_group_has_role")
+        carried = {fold(rows.by_key[key].get("role", "")) for key in rows.keys_where("group", fold(group))}
+        return any(roles[role].get("name") == ELEVATED for role in carried if role in roles)
 
     @property
     def _any(self) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.emulators.servicenow.routes import Route
     from tests.emulators.servicenow.state import Instance
 
+MEMBERS = "sys_user_grmember"
+
 
 def answer(instance: Instance, request: Request, route: Route) -> Reply:
     definition = instance.table(route.table)
@@ -80,6 +82,8 @@ def _insert(instance: Instance, request: Request, definition: Table, view: Param
     fields = _written(instance, request, definition, view)
     if table in instance.access.no_insert or not _may(instance, request, table, "create"):
         raise errors.acl("Insert")
+    if table == MEMBERS and instance.acls.guards_members(request.user, text(fields.get("group", ""))):
+        raise errors.acl("Insert")
     _meet_data_policy(instance, definition, fields, {})
     row = instance.writing.insert(table, fields, request.user)
     return _stored(201, instance, request, definition, row, view)
@@ -97,7 +101,9 @@ def _update(instance: Instance, request: Request, definition: Table, sys_id: str
 
 
 def _delete(instance: Instance, request: Request, definition: Table, sys_id: str) -> Reply:
-    _visible(instance, request, definition, sys_id)
+    row = _visible(instance, request, definition, sys_id)
+    if definition.name == MEMBERS and instance.acls.guards_members(request.user, row.get("group", "")):
+        raise errors.acl("Delete")
     if definition.name in instance.access.no_delete or not _may(instance, request, definition.name, "delete"):
         raise errors.acl("Delete")
     instance.delete(definition.name, sys_id)
