@@ -17,6 +17,8 @@ REMOVING: tuple[Lane, ...] = ("leavers", "removals")
 """The lanes of what the removal guard counts, in the order in which it is carried out."""
 DriftPolicy = Literal["report", "enforce", "adopt"]
 """What becomes of a value that others changed in ServiceNow."""
+MEMBERSHIPS = "sys_user_grmember"
+"""ServiceNow's table of memberships."""
 
 # --- The source: Microsoft Entra ID ---------------------------------------------------------------
 
@@ -252,7 +254,8 @@ class Link(Struct, frozen=True, omit_defaults=True):
     record is created (`intended`), so that a lost reply or a killed process leaves nothing that cannot be found again.
     `written` holds the values last sent, `altered` what the instance made of those that it did not store as sent
     (cut, refused as a choice, dropped by an ACL): both unchanged means that sending them again would change nothing.
-    Columns that agreed already count as written. `drifted` holds what others made of columns afterwards, as far as it
+    Columns that agreed already count as written. `updated` is when ServiceNow says that our last write updated the
+    record, "" where it does not tell. `drifted` holds what others made of columns afterwards, as far as it
     was told and left. `announce` is true from when the record is known until the object is settled the next time: who
     waits for it may not have been called yet. `released` is true once all was done for an object that is out of scope:
     another job may take the record over. `foreign` is the record that another job manages for an object that is not
@@ -273,6 +276,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     manager: str | None = None
     written: dict[str, str] = field(default_factory=dict)
     altered: dict[str, str] = field(default_factory=dict)
+    updated: str = ""
     drifted: dict[str, str] = field(default_factory=dict)
     escrow: Escrow | None = None
     released: bool = False

@@ -591,6 +591,23 @@ def test_a_cloned_instance_stops_a_run_until_a_person_accepts_it(person):
     assert any(each["user_name"] == SIOBHAN for each in accounts(person.served))
 
 
+def test_a_restored_backup_stops_a_run_until_a_person_accepts_it(person):
+    assert person.types("run").returncode == 0
+    person.served.servicenow.post("/backup")
+    time.sleep(1.1)  # records tell the second in which they were updated
+    person.served.graph.patch(f"/users/{SIOBHAN}", jobTitle="Director")
+    assert person.types("run").returncode == 0
+    person.served.servicenow.post("/restore")
+    person.served.graph.patch(f"/users/{SIOBHAN}", department="Legal")
+    person.served.forget_counts()
+    stopped = person.types("run")
+    assert (stopped.returncode, "set back to a time" in stopped.stderr) == (1, True)
+    assert person.served.writes == 0
+    assert person.types("run", "--accept-instance").returncode == 0
+    (record,) = [each for each in accounts(person.served) if each["user_name"] == SIOBHAN]
+    assert record["title"] == "Director"
+
+
 def test_the_readme_shows_every_command(person):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")

@@ -85,12 +85,12 @@ def refused(world):
 )
 def test_what_the_instance_calls_itself_and_its_oldest_records_tell_whether_it_is_the_same(seen, says):
     found = doubt(Remembered("host", "n", witnesses=KNOWN), seen)
-    assert found is None if says is None else says in found
+    assert found is None if says is None else says in found.why
 
 
 def test_of_another_address_something_must_be_recognised():
     known = Remembered("host", witnesses={"user:1": "2026-01-01 00:00:00"})
-    assert "settings name other" in doubt(known, SeenInstance("other", "", "", {}))
+    assert "settings name other" in doubt(known, SeenInstance("other", "", "", {})).why
     assert doubt(known, SeenInstance("host", "", "", {})) is None, "one record may have been deleted"
 
 

@@ -25,6 +25,7 @@ from provisioning.engine.settling import Settled, decide_again, in_place_of, set
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
 from provisioning.model import (
+    MEMBERSHIPS,
     Create,
     Decision,
     DeleteRecord,
@@ -46,7 +47,6 @@ from provisioning.model import (
 )
 from provisioning.rules.review import is_cleared
 
-MEMBERSHIPS = "sys_user_grmember"
 ACCOUNT = ("active", "locked_out")
 HOLDS_ALL = "the record already holds every mapped value"
 

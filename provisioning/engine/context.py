@@ -165,7 +165,7 @@ class Context:
     @cached_property
     def instance(self) -> KnownInstance:
         tables: dict[ObjectType, str] = {"user": self.job.schema.user.table, "group": self.job.schema.group.table}
-        return KnownInstance(self.rows, self.links, self.target, tables, self.now)
+        return KnownInstance(self.rows, self.links, self.edges, self.target, tables, self.now)
 
     @cached_property
     def nesting(self) -> Nesting:

@@ -15,6 +15,7 @@ from provisioning.engine.audit import entry_of
 from provisioning.engine.engine import Engine
 from provisioning.engine.instance import accept
 from provisioning.engine.jobs import JobState, Restart, Tell
+from provisioning.engine.lost_writes import recall
 from provisioning.engine.plan import home_lane
 from provisioning.engine.rejecting import offered_again
 from provisioning.engine.rejections import Rejection, owners_of
@@ -100,12 +101,16 @@ async def restart(engine: Engine, scopes: tuple[ResetScope, ...], *, by: str) ->
 
 async def accept_instance(engine: Engine, *, by: str) -> Acceptance | None:
     """A person's word that the instance is the right one, as it is now: the job begins anew with it, out of quarantine,
-    and everybody is matched again. None when nothing about the instance is in doubt.
+    and everybody is matched again. Where it was set back to an earlier state of itself, what was settled since then is
+    called to mind again. None when nothing about the instance is in doubt.
     """
-    if not (await engine.context.rows.instance())[0].doubt:
+    known, _ = await engine.context.rows.instance()
+    if not known.doubt:
         return None
     await engine.context.audit.add(entry_of("Accept instance", by, engine.context.now()))
     await restart(engine, ("Watermark", "QuarantineState"), by=by)
+    if known.since is not None:
+        await recall(engine.context, known.since)
     return await accept(engine.context.rows, by=by, at=engine.context.now())
 
 

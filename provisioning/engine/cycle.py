@@ -41,6 +41,7 @@ from provisioning.engine.progress import (
     Sweep,
 )
 from provisioning.model import REMOVING, Lane, ObjectType
+from provisioning.rules.instance import newest, newest_ended
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 NIBBLES = "0123456789abcdef"
@@ -150,6 +151,8 @@ def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
         held=result.held or progress.held,
         access=result.access or progress.access,
         reviewed=progress.reviewed and not any(result.decided.get(lane) for lane in REMOVING),
+        written=newest({**progress.written, **result.written}),
+        ended=newest_ended((*progress.ended, *result.ended)),
     )
     if result.failure is not None:
         return replace(progress, todo=(step, *progress.todo))

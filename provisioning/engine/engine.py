@@ -344,7 +344,9 @@ class Engine:
                 await context.rows.renew_lease(holder, context.now())
             with context.target.share(step.slots if isinstance(step, Decide | Act) else 0):
                 if isinstance(step, Decide | Act):
-                    await context.instance.require_same(progress.driver or progress.cycle, self.instance)
+                    await context.instance.require_same(
+                        progress.driver or progress.cycle, self.instance, progress.written, progress.ended
+                    )
                 result = await carry_out(work, step, progress)
             return replace(result, refused=context.target.refused > refused)
         except ProvisioningError as error:
@@ -460,8 +462,8 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         return work.tally.result()
     recount = await count_managed(work.context) if progress.disturbed else None
     if not progress.dry_run:
-        if progress.kind == "initial" or progress.counts.get("managed.user") or progress.counts.get("managed.group"):
-            await work.context.instance.take_witnesses()
+        more = progress.kind == "initial" or any(progress.counts.get(f"managed.{kind}") for kind in ("user", "group"))
+        await work.context.instance.remember(progress.written, progress.ended, more=more)
         await prune(work.context, Registry(work.context.store, work.origin.instance))
 
     def finished(state: JobState) -> JobState:

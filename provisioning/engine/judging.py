@@ -72,9 +72,9 @@ def _pruned(state: JobState, now: float) -> JobState:
 
 
 def record_of(progress: Progress, failing: int, *, weigh_all: bool) -> Record:
-    """What a cycle came to. What failed for the same reason counts once. What had failed before is a part of the
-    cycle's share only where all of it was tried at once, to see whether the job is healthy: else a few old failures on
-    a quiet day would be most of what happens.
+    """What a cycle came to. What failed for the same reason counts once. What had failed before is a part of the share
+    only where all of it was tried at once, to see whether the job is healthy: else a few old failures on a quiet day
+    would be most of what happens.
     """
     counts = progress.counts
     failures = sum(counts.get(f"{kind}.failed", 0) for kind in KINDS) - counts.get("failed alike", 0)

@@ -82,6 +82,7 @@ async def provision_on_demand(
         held = (await review_plan(work)).held
         if write:
             held = await _act(work) or held
+            await context.instance.remember(tally.written, tally.ended)
             await context.rows.change_state(
                 lambda state: replace(state, managed=add_managed(state.managed, tally.counts))
             )

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from provisioning.model import Lane, ObjectType
+from provisioning.rules.instance import Ended
 from provisioning.rules.restart import ResetScope
 
 Phase = Literal[
@@ -182,7 +183,8 @@ class StepResult(Struct, frozen=True, omit_defaults=True):
     """What one step did. `follow_up` goes on where the time box ended it; `staged` and `decided` count rows by lane
     and bin: new ones without a decision, and those that now have one to be carried out. `repeated` is true when the
     step was delivered before, so that a part of what it did is not counted here. `refused` is true when ServiceNow
-    refused calls because there were too many at once.
+    refused calls because there were too many at once. `written` says of the records that were updated last when
+    ServiceNow says they were, `ended` are the memberships that were ended last.
     """
 
     follow_up: Step | None = None
@@ -191,6 +193,8 @@ class StepResult(Struct, frozen=True, omit_defaults=True):
     counts: dict[str, int] = field(default_factory=dict)
     watermarks: dict[str, str] = field(default_factory=dict)
     access: str = ""
+    written: dict[str, str] = field(default_factory=dict)
+    ended: tuple[Ended, ...] = ()
     deferred: int = 0
     done: int = 0
     repeated: bool = False
@@ -219,6 +223,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     counted may be wrong. `reviewed` is true when all the harm that was decided has been counted,
     `early` while a cycle that collected again before it had decided everything takes care of who has left meanwhile.
     `got_on` is true when more than groups and leavers was decided or carried out since it last collected again.
+    `written` and `ended` are the newest of what the steps answered.
     """
 
     cycle: str
@@ -253,6 +258,8 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     watermarks: dict[str, str] = field(default_factory=dict)
     generation: str = ""
     discard: str = ""
+    written: dict[str, str] = field(default_factory=dict)
+    ended: tuple[Ended, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     failures: int = 0
     retry_at: float = 0.0

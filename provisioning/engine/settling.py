@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_item
+from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec.structs import replace
@@ -39,10 +40,11 @@ from provisioning.model import (
     WriteOutcome,
     Written,
 )
-from provisioning.rules.drift import remembered, untold
+from provisioning.rules.drift import UPDATED_ON, remembered, untold
 from provisioning.rules.echo import altered, warnings_of
 from provisioning.rules.error_codes import advice_for
 from provisioning.rules.escrow import DAY, following, is_forgotten, next_attempt, persistence
+from provisioning.rules.instance import Ended
 from provisioning.rules.membership import is_disabled
 from provisioning.rules.neighbours import MANAGED, afterwards, given_over
 from provisioning.rules.protection import PROTECTED
@@ -104,6 +106,7 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     await _call_waiting(work, arrived | await _arrived_meanwhile(work, settled))
     await _remember_due(work, settled)
     await _count_executed(work, settled, at)
+    _note_written(work, settled, at)
     occurrences = [(item, _occurrence(item, work.origin, at)) for item in settled]
     await work.context.journal.add([o for item, o in occurrences if _is_worth_an_entry(item)], work.origin)
     if work.tally.occurrences is not None:
@@ -343,7 +346,7 @@ def _link_after_skip(base: Link, decision: Decision) -> Link:
             return base
         return replace(in_place_of(_found(base, decision), found), sys_id=found, intended=False, enabled=True)
     if found is None:  # whatever record there was is gone as well
-        return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={})
+        return replace(base, sys_id=None, intended=False, enabled=False, written={}, altered={}, updated="")
     return replace(base, enabled=False, intended=False)
 
 
@@ -358,7 +361,9 @@ def _found(link: Link, decision: Decision) -> Link:
 
 def in_place_of(link: Link, sys_id: str) -> Link:
     """The link with the generation that a record has which takes the place of another one."""
-    return replace(link, generation=link.generation + (link.sys_id is not None and link.sys_id != sys_id))
+    if link.sys_id is None or link.sys_id == sys_id:
+        return link
+    return replace(link, generation=link.generation + 1, updated="")
 
 
 def with_keys(link: Link, decision: Decision) -> Link:
@@ -379,6 +384,7 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
         enabled=True,
         written={**link.written, **fields},
         altered={**kept, **made},
+        updated=record.get(UPDATED_ON, ""),
     )
 
 
@@ -465,6 +471,22 @@ async def _count_executed(work: Work, items: Sequence[Settled], at: float) -> No
         if isinstance(item.outcome, Written) or (item.outcome is None and isinstance(item.decision.action, Skip)):
             done.append((clearance.kind, item.decision.object))
     await work.context.executed.add(done, at)
+
+
+def _note_written(work: Work, items: Sequence[Settled], at: float) -> None:
+    """By what was written last it is told later whether ServiceNow still holds it. New records do not count: when they
+    are gone, people may have deleted them.
+    """
+    written: dict[str, str] = {}
+    ended = []
+    for item in items:
+        match item.decision.action, item.outcome:
+            case Update(sys_id=sys_id) | Disable(sys_id=sys_id), Written(record=record) if item.link is not None:
+                written[f"{item.link.type}:{sys_id}"] = record.get(UPDATED_ON, "")
+            case Remove(sys_id=sys_id), Written() if item.link is None:
+                moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+                ended.append(Ended(*ends(item.decision.object), sys_id, moment))
+    work.tally.add_written({record: moment for record, moment in written.items() if moment}, ended)
 
 
 async def _remember_waiting(work: Work, items: Sequence[Settled]) -> None:

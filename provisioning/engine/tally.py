@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from provisioning.engine.keys import add_counts, bin_of
 from provisioning.engine.plan import Bins
 from provisioning.engine.progress import StepResult
 from provisioning.model import Action, Create, Decision, Disable, Fail, Lane, Pending, Remove, Skip, Update
+from provisioning.rules.instance import Ended, newest, newest_ended
 from provisioning.rules.summary import Occurrence
 
 KINDS = {"user": "users", "group": "groups", "member": "memberships"}
@@ -17,12 +19,14 @@ KINDS = {"user": "users", "group": "groups", "member": "memberships"}
 @dataclass(slots=True)
 class Tally:
     """Counts by kind and action ("users.created"), and the rows staged and decided. `occurrences`, where wanted, keeps
-    everything that was settled, for an on-demand answer.
+    everything that was settled, for an on-demand answer. `written` and `ended` are as in `StepResult`.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     staged: dict[str, Any] = field(default_factory=dict)
     decided: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    ended: tuple[Ended, ...] = ()
     done: int = 0
     deferred: int = 0
     occurrences: list[Occurrence] | None = None
@@ -43,9 +47,19 @@ class Tally:
         else:
             self.add_decided(pending.lane, pending.object)
 
+    def add_written(self, written: Mapping[str, str], ended: Collection[Ended]) -> None:
+        self.written = newest({**self.written, **written})
+        self.ended = newest_ended((*self.ended, *ended))
+
     def result(self) -> StepResult:
         return StepResult(
-            staged=self.staged, decided=self.decided, counts=self.counts, done=self.done, deferred=self.deferred
+            staged=self.staged,
+            decided=self.decided,
+            counts=self.counts,
+            written=self.written,
+            ended=self.ended,
+            done=self.done,
+            deferred=self.deferred,
         )
 
 

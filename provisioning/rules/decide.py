@@ -29,7 +29,7 @@ from provisioning.model import (
 from provisioning.rules.assessment import Assessment, Policy
 from provisioning.rules.departures import GroupLeave, departure
 from provisioning.rules.differences import changed_fields
-from provisioning.rules.drift import with_drift
+from provisioning.rules.drift import is_set_back, with_drift
 from provisioning.rules.mapping import ACTIVE, LOCKED, Desired, Key
 from provisioning.rules.matching import choose_match
 from provisioning.rules.neighbours import left_to, managed_elsewhere, taken_over
@@ -362,8 +362,9 @@ def _account_state(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """What is written to `active` and `locked_out`, where `active` is mapped.
 
-    An account is activated that we deactivated, or that is adopted (a rehire). One that ServiceNow's own people
-    deactivated after our last write is reported and left alone.
+    An account is activated that we deactivated, or that is adopted (a rehire), or that was active when we wrote to it
+    last and is inactive because the instance was set back to before that. One that ServiceNow's own people deactivated
+    after our last write is reported and left alone.
     """
     wanted = fields.get(ACTIVE)
     if wanted != "true":
@@ -372,7 +373,10 @@ def _account_state(
     inactive = record.get(ACTIVE) == "false"
     adopting = match.how == "attribute" or (match.how == "intent" and seen.link.origin == "adopted")
     ours = not adopting and (not seen.link.enabled or seen.link.written.get(ACTIVE) == "false")
-    if ours or (adopting and inactive):
+    reset = (
+        is_set_back(record, seen.link) and seen.link.written.get(ACTIVE) == "true" and ACTIVE not in seen.link.drifted
+    )
+    if ours or (inactive and (adopting or reset)):
         return {**others, **ENABLED}, ()
     if inactive:
         return others, ("the account was deactivated in ServiceNow after our last write; it is left as it is",)

@@ -20,6 +20,7 @@ from provisioning.schema import ObjectMapping
 TARGET_CHANGED = "TargetChanged"
 """Our own SkipReason: what differs is others' doing, and the job leaves it."""
 UPDATED_BY, UPDATED_ON = "sys_updated_by", "sys_updated_on"
+LOST = "ServiceNow has the record as it was before our last write, which is made again"
 
 
 def with_drift(
@@ -34,19 +35,24 @@ def with_drift(
     """The decision without the values that the policy leaves as they are, and with what others changed.
 
     Only a record that is linked can drift. `reconciling` is true where nothing but the comparison with ServiceNow
-    brought the object up: only then `report` leaves a value.
+    brought the object up: only then `report` leaves a value. No policy leaves what a backup brought back.
     """
     if record is None or not link.linked or decision.match is None or decision.match.how != "link":
         return decision
     fields = decision.action.fields if isinstance(decision.action, Update | Disable) else {}
     found: list[Drifted] = []
+    if is_set_back(record, link):
+        if any(is_drift(name, value, record, link) for name, value in fields.items()):
+            decision = replace(decision, warnings=(*decision.warnings, LOST))
+        fields = {}
     for name, value in fields.items():
         if is_drift(name, value, record, link):
             policy = mapping.drift_of(ACTIVE if name == LOCKED else name, default)
             left = policy == "adopt" or (policy == "report" and reconciling)
             found.append(_drifted(name, value, record, policy, left=left))
     if in_scope(decision.scope) and mapping.type == "user":
-        found += _of_account(link, record)
+        revived = isinstance(decision.action, Update) and decision.action.fields.get(ACTIVE) == "true"
+        found += [] if revived else _of_account(link, record)
     left_alone = {each.column for each in found if each.left}
     return replace(decision, action=_without(decision, left_alone, record, found), drifted=tuple(found))
 
@@ -55,6 +61,13 @@ def is_drift(name: str, value: str, record: Record, link: Link) -> bool:
     """Whether others made the difference: Entra's value is the one that was last written, the record's is not."""
     theirs = record.get(name)
     return theirs is not None and theirs != value and link.written.get(name) == value
+
+
+def is_set_back(record: Record, link: Link) -> bool:
+    """Whether the record is from before our last write to it: then that write is lost, and nobody has changed anything.
+    A time of update only ever grows, so only a backup brings an earlier one back.
+    """
+    return bool(link.updated) and record.get(UPDATED_ON, link.updated) < link.updated
 
 
 def drift_of_record(mapping: ObjectMapping, link: Link, record: Record, default: DriftPolicy) -> list[Drifted]:

@@ -209,7 +209,7 @@ _CODES = (
     ),
     ErrorCode(
         "ServiceNowInstanceInvalid",
-        "the instance cannot be reached, hibernates, was cloned over, or something else answers in its place",
+        "the instance cannot be reached, hibernates, was cloned over or restored, or something else answers for it",
         "check the address of the instance; if it is another one on purpose: run --accept-instance",
         "operator",
         passing=True,
