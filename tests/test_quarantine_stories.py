@@ -10,6 +10,7 @@ import pytest
 from provisioning.adapters.servicenow import credentials
 from provisioning.engine import control
 from provisioning.errors import ConfigError
+from provisioning.model import Escrow, Pending
 from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import Limits
 from tests.emulators.servicenow import CLIENT_ID
@@ -193,6 +194,18 @@ def test_who_was_mended_one_by_one_does_not_add_up(world):
     assert tick(world)
     assert (state(world, "spy0"), job(world).quarantine) == (ACTIVE, None)
     allow(world, rule)
+
+
+def test_memberships_that_one_role_of_their_group_keeps_from_being_written_are_one_failure(world):
+    def failed(key, code, since=5.0):
+        return 10.0, Pending(key, "memberships", escrow=Escrow(code, "", since, 1, since))
+
+    due = world.engine().context.due
+    guarded = [failed(f"member:g:u{n}", "SecurityAdminGroup") for n in range(9)]
+    others = [failed(f"member:h:u{n}", "InsufficientRights") for n in range(3)]
+    forgotten, recheck = failed("member:h:u9", "InsufficientRights", since=1.0), (10.0, Pending("user:u", "users"))
+    world.run(due.add([*guarded, *others, forgotten, recheck]))
+    assert world.run(due.failing(2.0)) == {"member:g", *(f"member:h:u{n}" for n in range(3))}
 
 
 def test_too_many_unresolved_references_count_in_the_last_threshold_only(world):

@@ -11,6 +11,7 @@ from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.model import Pending, membership_key
 from provisioning.rows import Delete, Operation, Put, Row
+from provisioning.rules.elevation import GUARDED
 from provisioning.rules.escrow import is_forgotten
 
 DUE, HELD = "due", "held"
@@ -36,22 +37,25 @@ class Due:
         rows = await self._store.scan(DUE, self._job, before=f"{int(now) + 1:012d}", limit=PAGE)
         return [(row, msgspec.convert(row.data, Pending)) for row in rows]
 
+    async def failing(self, cleared: float) -> set[str]:
+        """The objects that have failed and are to be tried again, without those that a restart at `cleared` forgets. Of
+        memberships that wait for the same group's role to be taken off, the group.
+        """
+        found: set[str] = set()
+        after = ""
+        while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
+            pendings = [msgspec.convert(row.data, Pending) for row in rows]
+            failed = [(p.object, p.escrow) for p in pendings if p.escrow and not is_forgotten(p.escrow, cleared)]
+            found |= {key.rsplit(":", 1)[0] if escrow.code == GUARDED else key for key, escrow in failed}
+            after = rows[-1].key
+        return found
+
     async def memberships(self, group: str) -> set[str]:
         """The keys of a group's memberships that wait for their time. Reads all that waits."""
         found: set[str] = set()
         first, after = membership_key(group, ""), ""
         while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
             found.update(key for row in rows if (key := str(row.data["object"])).startswith(first))
-            after = rows[-1].key
-        return found
-
-    async def failing(self, cleared: float) -> set[str]:
-        """The objects that have failed and are to be tried again, without those that a restart at `cleared` forgets."""
-        found: set[str] = set()
-        after = ""
-        while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
-            pendings = [msgspec.convert(row.data, Pending) for row in rows]
-            found |= {p.object for p in pendings if p.escrow is not None and not is_forgotten(p.escrow, cleared)}
             after = rows[-1].key
         return found
 

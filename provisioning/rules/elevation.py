@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from provisioning.model import Create, Decision, Refused, Remove, WriteOutcome
 from provisioning.rules.protection import SECURITY_ADMIN
 
+GUARDED = "SecurityAdminGroup"
 Verdict = Refused | str | None
 """What was found out of a group: how each of its memberships is refused; why that could not be read; or None, it does
 not carry the role, so that a refusal has another reason."""
@@ -40,7 +41,7 @@ def guarded(group: str, waiting: int) -> Refused:
     """How the memberships of a group are refused that carries the role."""
     wait = "1 membership of it waits" if waiting == 1 else f"{waiting:,} memberships of it wait"
     return Refused(
-        "SecurityAdminGroup",
+        GUARDED,
         f"the group {group} carries the role {SECURITY_ADMIN}, and ServiceNow lets nobody change its members who does "
         f"not hold that role elevated; {wait}",
         "ServiceNow administrator: with elevated rights, change the members in ServiceNow, or take the role "
