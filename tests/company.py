@@ -46,6 +46,7 @@ class Group:
     attributes: dict[str, Any]
     members: set[str] = field(default_factory=set)
     assigned: bool = False
+    deleted: bool = False
 
 
 @dataclass
@@ -127,6 +128,15 @@ class Company:
     def rename_group(self, name: str, **attributes: Any) -> None:
         self.directory.update_group(self.ids[name], **attributes)
         self.groups[self.ids[name]].attributes.update(attributes)
+
+    def dissolve(self, name: str) -> None:
+        """The group is deleted."""
+        self.directory.delete_group(self.ids[name])
+        self.groups[self.ids[name]].deleted = True
+
+    def revive(self, name: str) -> None:
+        self.directory.restore_group(self.ids[name])
+        self.groups[self.ids[name]].deleted = False
 
     def join(self, group: str, name: str) -> None:
         self.directory.add_member(self.ids[group], self.ids[name])

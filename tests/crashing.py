@@ -77,22 +77,32 @@ class Effect:
 
 @dataclass
 class Fuse:
-    """Counts effects and does to one of them what it was told; then the process is dead, or goes on."""
+    """Counts effects, all or those of a kind, and does to one of them, or to some in a row, what it was told; then the
+    process is dead, or goes on.
+    """
 
     seen: list[Effect] = field(default_factory=list)
     number: int = 0
     fault: str = ""
+    kind: Kind | None = None
+    times: int = 1
+    counted: int = 0
     dead: bool = False
+    most: int = 100_000
+    """Effects after which a run is taken to hang."""
 
-    def set(self, number: int, fault: str) -> None:
+    def set(self, number: int, fault: str, *, kind: Kind | None = None, times: int = 1) -> None:
         self.seen.clear()
-        self.number, self.fault, self.dead = number, fault, False
+        self.number, self.fault, self.kind, self.times = number, fault, kind, times
+        self.counted, self.dead = 0, False
 
     def strike(self, kind: Kind, what: str) -> str:
         """The fault that meets this effect, or nothing."""
         self.breathe()
         self.seen.append(Effect(kind, what))
-        if len(self.seen) != self.number:
+        assert len(self.seen) < self.most, f"this does not end: {[each.what for each in self.seen[-40:]]}"
+        self.counted += self.kind in {None, kind}
+        if self.kind not in {None, kind} or not self.number <= self.counted < self.number + self.times:
             return ""
         if self.fault == "crash before":
             self.die()

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from provisioning.engine import control
 from provisioning.engine.jobs import LEASE_SECONDS, RENEW_BELOW, JobRows
 from provisioning.errors import LeaseLost
 from tests.company import DOMAIN
@@ -158,3 +159,16 @@ def test_what_a_person_let_go_on_goes_on_although_the_worker_dies_half_way():
         world.company.expect()
         for copy in deaths(world):
             assert copy.settle() == []
+
+
+def test_a_comparison_after_a_swap_of_names_comes_to_an_end(world):
+    for name in ("ada", "bob", "cy", "dee"):
+        world.company.hire(name)
+    assert settled(world) == []
+    world.company.change("ada", userPrincipalName=f"aside@{DOMAIN}")
+    world.company.change("bob", userPrincipalName=f"ada@{DOMAIN}")
+    world.company.change("ada", userPrincipalName=f"bob@{DOMAIN}")
+    assert settled(world) == []
+    world.fuse.most = 1000
+    world.run(control.reconcile(world.engine(), by="a test"))
+    assert settled(world) == []

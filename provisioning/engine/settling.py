@@ -185,8 +185,9 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
         await work.context.links.forget(forgotten)
         for link in forgotten:
             work.tally.count_managed(link, None)
-    fresh = [link for item, link in kept if _is_new(item, link) or _retakes(item, link)]
+    fresh = [link for item, link in kept if _is_new(item, link)]
     holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
+    holders |= await _retake(work, [link for item, link in kept if not _is_new(item, link) and _retakes(item, link)])
     taken = [item.row for item, link in kept if holders.get(link.id)]
     kept = [(item, link) for item, link in kept if not holders.get(link.id)]
     results = await work.context.links.save([(link, item.etag) for item, link in kept if _is_kept(item, link)])
@@ -208,6 +209,15 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     await work.context.records.release(released)
     await decide_again(work, conflicts)
     return settled, arrived
+
+
+async def _retake(work: Work, links: Sequence[Link]) -> dict[str, str | None]:
+    """Claims records for links that have them already; answers the other job that has one meanwhile. Within the job
+    nothing is claimed anew: whoever swapped names with another one holds its own by the link.
+    """
+    claimed = await work.context.records.claim(links)
+    await work.context.records.confirm([link for link, each in zip(links, claimed, strict=True) if not each.holder])
+    return {link.id: each.holder for link, each in zip(links, claimed, strict=True)}
 
 
 async def decide_again(work: Work, rows: Sequence[PlanRow]) -> None:
