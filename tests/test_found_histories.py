@@ -9,6 +9,7 @@ import pytest
 from provisioning.engine import control
 from provisioning.engine.jobs import LEASE_SECONDS, RENEW_BELOW, JobRows
 from provisioning.errors import LeaseLost
+from provisioning.rules.restart import parse_scopes
 from tests.company import DOMAIN
 from tests.crashing import mortal_world
 from tests.emulators.graph import ExpireDelta
@@ -172,3 +173,18 @@ def test_a_comparison_after_a_swap_of_names_comes_to_an_end(world):
     world.fuse.most = 1000
     world.run(control.reconcile(world.engine(), by="a test"))
     assert settled(world) == []
+
+
+def test_a_membership_of_a_leaver_goes_although_a_restart_has_made_us_forget_the_account(world):
+    for name in ("ada", "bob"):
+        world.company.hire(name)
+    world.company.found("Sales", "ada", "bob")
+    assert settled(world) == []
+    world.company.enable("ada", enabled=False)
+    assert settled(world) == []
+    for _ in range(2):
+        world.run(control.restart(world.engine(), parse_scopes("Full"), by="a test"))
+        assert settled(world) == []
+    world.company.part("Sales", "ada")
+    assert settled(world) == []
+    assert world.members("Sales") == {f"bob@{DOMAIN}"}

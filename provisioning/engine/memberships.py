@@ -31,17 +31,12 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     edges = await context.edges.load(pairs)
     suspects = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pending.unproven]
     still = await context.nesting.hold(suspects) if suspects else {}
-    last = {obj: found.link.reference or found.link.former or "" for obj, found in known.items()}
+    last = await _last_records(context, [found.link for found in known.values()])
     both = {
-        (group, member): (known["group", group].link.reference or "", known["user", member].link.reference or "")
-        for group, member in pairs
-        if known["group", group].link.reference and known["user", member].link.reference
-    }
-    both |= {
-        # What a restart has made us forget is where a membership that ended is still to be taken away.
+        # Where a restart has made us forget a record its memberships are still known as ours, and taken away from there.
         (group, member): (last["group", group], last["user", member])
-        for (group, member), pending in zip(pairs, pendings, strict=True)
-        if pending.withdrawn and last["group", group] and last["user", member]
+        for group, member in pairs
+        if last["group", group] and last["user", member]
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
     unsettled = [
@@ -92,6 +87,16 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]
+
+
+async def _last_records(context: Context, links: Collection[Link]) -> dict[tuple[ObjectType, str], str]:
+    """The record of each, or the one that it had before a restart, unless another object has that by now."""
+    found = {(link.type, link.id): link.reference or link.former or "" for link in links}
+    for kind in ("user", "group"):
+        former = {link.former for link in links if link.type == kind and not link.reference and link.former}
+        taken = await context.links.owners_by_record(kind, former) if former else {}
+        found |= {obj: "" for obj, sys_id in found.items() if obj[0] == kind and taken.get(sys_id, obj[1]) != obj[1]}
+    return found
 
 
 async def _names(context: Context, plan: Plan, groups: Sequence[Link]) -> dict[str, tuple[str, ...]]:

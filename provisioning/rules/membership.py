@@ -126,7 +126,8 @@ def _decide_add(seen: MembershipSeen) -> Decision:
                 missing.append(Missing(column, source_id))
         if missing:
             skip = Skip("UnableToResolveReferenceAttributeValue", "waits until both the user and the group exist")
-            return Decision(seen.key, skip, match=Match("none", None), missing=tuple(missing))
+            match = Match("attribute", None, seen.rows) if seen.rows else Match("none", None)
+            return Decision(seen.key, skip, match=match, missing=tuple(missing))
         return Decision(seen.key, _create(seen, group, member), match=Match("none", None), awaits=awaits)
     if seen.rows:
         skip = Skip("RedundantExport", "the user is a member already")
