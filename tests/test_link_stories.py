@@ -191,6 +191,27 @@ def test_two_records_with_the_key_of_a_vanished_one_are_left_to_a_person(world):
     assert relink(world, world.ada, taken["sys_id"]).sys_id == taken["sys_id"]
 
 
+def test_who_reports_to_somebody_with_another_record_refers_to_that(world):
+    gone = account(world, "ada")["sys_id"]
+    world.directory.set_manager(world.bob, world.ada)
+    world.cycle()
+    assert account(world, "bob")["manager"] == gone
+    world.instance.delete("sys_user", gone)
+    world.directory.update_user(world.ada, city="Athens")
+    world.cycle()
+    assert account(world, "ada")["sys_id"] != gone
+    assert account(world, "bob")["manager"] == account(world, "ada")["sys_id"]
+
+
+def test_who_is_created_while_the_manager_gets_another_record_refers_to_that(world):
+    gone = account(world, "ada")["sys_id"]
+    world.instance.delete("sys_user", gone)
+    world.directory.update_user(world.ada, city="Athens")
+    world.directory.set_manager(hire(world, "cy"), world.ada)
+    world.cycle()
+    assert account(world, "cy")["manager"] == account(world, "ada")["sys_id"] != gone
+
+
 @pytest.mark.parametrize("replaced", [False, True], ids=["created anew", "replaced by hand"])
 @pytest.mark.parametrize("drift", ["report", "adopt"])
 def test_a_vanished_group_gets_another_record_with_all_its_members(tmp_path, replaced, drift):

@@ -1,12 +1,8 @@
-"""What becomes of memberships when an account is disabled, where the job takes them away, and when a user or group
-gets another record in place of one that is gone, whose memberships went with it.
-"""
+"""What becomes of memberships when an account is disabled, where the job takes them away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from msgspec.structs import replace
 
 from provisioning.engine.work import Work
 from provisioning.model import Link, Pending, membership_key
@@ -29,33 +25,3 @@ async def stage_their_memberships(work: Work, users: Sequence[Link]) -> None:
         if group in ours
     ]
     work.tally.add_staged(await work.plan.stage(staged))
-
-
-async def stage_memberships_again(work: Work, links: Sequence[Link]) -> None:
-    """Of those who had a record before this one. What was taken from a disabled account waits for it like for somebody
-    who does not exist yet, and is called back by that.
-    """
-    again = [link for link in links if link.generation]
-    staged = [
-        Pending(membership_key(grant.removeprefix("group:"), link.id), "memberships")
-        for link in again
-        if link.type == "user"
-        for grant in link.grants
-        if grant.startswith("group:")
-    ]
-    work.tally.add_staged(await work.plan.stage(staged))
-    for link in again:
-        if link.type == "group":
-            await _stage_members_again(work, link.id)
-
-
-async def _stage_members_again(work: Work, group: str) -> None:
-    """No row of theirs was taken away by somebody: it went with the group's record."""
-    after = ""
-    while edges := await work.context.edges.page(group, after):
-        staged = [Pending(membership_key(group, edge.member), "memberships") for edge in edges]
-        work.tally.add_staged(await work.plan.stage(staged))
-        held = [edge for edge in edges if edge.sys_id]
-        await work.context.edges.save([replace(edge, sys_id=None, drifted=False) for edge in held])
-        work.tally.count("managed.member", -len(held))
-        after = edges[-1].member

@@ -33,7 +33,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
     still = await context.nesting.hold(suspects) if suspects else {}
     last = await _last_records(context, [found.link for found in known.values()])
     both = {
-        # Where a restart has made us forget a record its memberships are still known as ours, and taken away from there.
+        # Of a record that a restart has made us forget the memberships are still known as ours, and taken away there.
         (group, member): (last["group", group], last["user", member])
         for group, member in pairs
         if last["group", group] and last["user", member]

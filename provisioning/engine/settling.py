@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from provisioning.engine.edges import display_value
 from provisioning.engine.keys import change_id, ends
-from provisioning.engine.leavers import stage_memberships_again, stage_their_memberships
+from provisioning.engine.leavers import stage_their_memberships
 from provisioning.engine.plan import PlanRow, home_lane
+from provisioning.engine.replaced import stage_behind_the_times, stage_what_refers
 from provisioning.engine.tally import kind_of, tense
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
@@ -104,6 +105,7 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     await _remember_neighbours(work, linked)
     await _remember_waiting(work, settled)
     await _call_waiting(work, arrived | await _arrived_meanwhile(work, settled))
+    await stage_behind_the_times(work, _written_with_managers(settled))
     await _remember_due(work, settled)
     await _count_executed(work, settled, at)
     _note_written(work, settled, at)
@@ -180,7 +182,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
     lost = [item.link for item, link in changes if item.link and item.link.sys_id and link and not link.sys_id]
     await work.context.links.unclaim(lost)
     kept = [(item, link) for item, link in changes if link is not None]
-    await stage_memberships_again(work, [link for item, link in kept if _is_new(item, link)])
+    await stage_what_refers(work, [link for item, link in kept if _is_new(item, link)])
     if forgotten:
         await work.context.links.forget(forgotten)
         for link in forgotten:
@@ -415,6 +417,15 @@ def _written(link: Link, sys_id: str, fields: dict[str, str], record: dict[str, 
 def _escrowed(link: Link, item: Settled) -> Link:
     """With its failure, unless that is not tried any more: then only a change of the object tries it again."""
     return replace(link, escrow=item.retry.escrow if item.retry is not None and item.retry.at is not None else None)
+
+
+def _written_with_managers(items: Sequence[Settled]) -> dict[str, tuple[str, Collection[str]]]:
+    return {
+        item.link.id: (item.decision.manager, item.decision.action.fields.values())
+        for item in items
+        if isinstance(item.outcome, Written) and isinstance(item.decision.action, Create | Update)
+        if item.link is not None and item.decision.manager
+    }
 
 
 async def _arrived_meanwhile(work: Work, items: Sequence[Settled]) -> set[str]:
