@@ -188,3 +188,24 @@ def test_a_membership_of_a_leaver_goes_although_a_restart_has_made_us_forget_the
     world.company.part("Sales", "ada")
     assert settled(world) == []
     assert world.members("Sales") == {f"bob@{DOMAIN}"}
+
+
+@pytest.mark.parametrize("everyone", [True, False])
+def test_a_leaver_of_the_day_on_which_the_group_goes_is_found_by_a_reading_anew(everyone):
+    with mortal_world(everyone=everyone) as world:
+        world.company.remember_foreign()
+        world.company.hire("ada")
+        world.company.hire("bob")
+        world.company.found("Sales", "ada", "bob")
+        assert settled(world) == []
+        world.company.unassign("Sales")
+        world.directory.delete_group(world.company.ids["Sales"])
+        world.company.groups.pop(world.company.ids["Sales"])
+        world.company.records.pop(world.company.ids.pop("Sales"))
+        world.company.foreign |= {
+            ("sys_user_group", row["sys_id"]): row for row in world.instance.find("sys_user_group", name="Sales")
+        }
+        world.company.delete("ada")
+        world.run(control.restart(world.engine(), parse_scopes("Watermark"), by="a test"))
+        assert settled(world) == []
+        assert world.account(f"ada@{DOMAIN}")["active"] == "false"

@@ -293,7 +293,7 @@ async def sweep(work: Work, step: Sweep) -> StepResult:
             await _sweep_edges(work, link.id)
     else:
         keys = [_key(link.type, link.id) for link in links]
-        present = await work.plan.pending(keys)
+        present = await work.plan.evaluated(keys)
         absent = [key for key in keys if key not in present]
         staged = [Pending(key, home_lane(key), refresh=True, unproven=True) for key in absent]
         work.tally.add_staged(await work.plan.stage(staged))

@@ -170,6 +170,16 @@ class Plan:
         """Those of the objects that have a row, whatever is decided."""
         return {pending.object for pending in await self._all_lanes(object_keys)}
 
+    async def evaluated(self, object_keys: Collection[str]) -> set[str]:
+        """Those of the objects that have turned up, or that are read before they are decided. A row that knows no more
+        than a grant that was lost is neither: who has others besides would stay as they are, deleted or not.
+        """
+        return {
+            pending.object
+            for pending in await self._all_lanes(object_keys)
+            if pending.attributes is not None or pending.gone or pending.refresh or pending.unproven
+        }
+
     async def memberships(self, group: str) -> set[str]:
         """The keys of a group's memberships that have a row; they all stand in one bin."""
         first = membership_key(group, "")
