@@ -209,3 +209,19 @@ def test_a_leaver_of_the_day_on_which_the_group_goes_is_found_by_a_reading_anew(
         world.run(control.restart(world.engine(), parse_scopes("Watermark"), by="a test"))
         assert settled(world) == []
         assert world.account(f"ada@{DOMAIN}")["active"] == "false"
+
+
+def test_nobody_whose_record_is_gone_becomes_a_member_under_it(world):
+    for name in ("ada", "bob", "cy", "dee"):
+        world.company.hire(name)
+    world.company.found("Sales", "ada", "bob")
+    assert settled(world) == []
+    gone = world.account(f"ada@{DOMAIN}")["sys_id"]
+    world.instance.delete("sys_user", gone)
+    world.instance.faults.add("batch: POST sys_user", "rule", times=None)
+    world.run(control.reconcile(world.engine(), by="a test"))
+    world.cycle()
+    assert world.instance.find("sys_user_grmember", user=gone) == []
+    world.instance.faults.clear()
+    world.run(control.resync(world.engine(), "user", world.company.ids["ada"], by="a test"))
+    assert settled(world) == []

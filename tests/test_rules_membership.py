@@ -29,8 +29,14 @@ def seen(**observed) -> MembershipSeen:
         "edge": None,
         "rows": (),
         "candidate_sys_id": NEW,
+        "account": {"sys_id": "U", "active": "true"},
     }
     return MembershipSeen(**{**usual, **observed})
+
+
+def test_nobody_whose_record_is_gone_becomes_a_member():
+    decision = decide_membership(seen(account=None))
+    assert (decision.action.reason, decision.recheck) == ("UnableToResolveReferenceAttributeValue", True)
 
 
 def test_a_membership_is_added_once_both_ends_exist():

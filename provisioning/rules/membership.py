@@ -71,6 +71,13 @@ def decide_membership(
     that. With `only_enabled` an account that we disabled has no memberships until it returns.
     """
     decision = _decide(seen, mapped=mapped, only_enabled=only_enabled)
+    if isinstance(decision.action, Create) and not decision.awaits and seen.account is None:
+        return Decision(
+            seen.key,
+            Skip("UnableToResolveReferenceAttributeValue", "the user's record is gone; waits until there is another one"),
+            match=Match("none", None),
+            recheck=True,
+        )
     decision = _with_drift(seen, decision, drift)
     if seen.account is None or seen.member is None or not isinstance(decision.action, Create | Remove):
         return decision
