@@ -18,10 +18,11 @@ from provisioning.engine.deciding import decide_rows
 from provisioning.engine.keys import identity
 from provisioning.engine.links import Known
 from provisioning.engine.new_references import create_references
+from provisioning.engine.outcomes import Settled, in_place_of, with_keys
 from provisioning.engine.plan import PlanRow
 from provisioning.engine.progress import Act
 from provisioning.engine.refusing import with_reasons, without_guarded
-from provisioning.engine.settling import Settled, decide_again, in_place_of, settle, with_keys
+from provisioning.engine.settling import decide_again, settle
 from provisioning.engine.work import Work
 from provisioning.errors import RowConflict
 from provisioning.model import (

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from provisioning.engine.links import Known
 from provisioning.engine.memberships import observe_memberships
 from provisioning.engine.observe import observe
+from provisioning.engine.outcomes import Settled
 from provisioning.engine.ownership import stage_strangers
 from provisioning.engine.plan import PlanRow, home_lane
 from provisioning.engine.progress import Decide
 from provisioning.engine.rejecting import mind
-from provisioning.engine.settling import Settled, settle
+from provisioning.engine.settling import settle
 from provisioning.engine.tally import kind_of, tense
 from provisioning.engine.work import Work
 from provisioning.model import (

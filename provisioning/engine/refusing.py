@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from provisioning.engine.batching import Ready
 from provisioning.engine.keys import ends
-from provisioning.engine.settling import Settled, settle
+from provisioning.engine.outcomes import Settled
+from provisioning.engine.settling import settle
 from provisioning.engine.work import Work
 from provisioning.errors import ConfigError, Unavailable
 from provisioning.model import Refused, WriteOutcome

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from provisioning.engine.jobs import Ruling
 from provisioning.engine.keys import change_id, identity
+from provisioning.engine.outcomes import Settled
 from provisioning.engine.ownership import stranger
 from provisioning.engine.plan import home_lane
 from provisioning.engine.rejections import Rejection
-from provisioning.engine.settling import Settled, settle
+from provisioning.engine.settling import settle
 from provisioning.engine.surveying import Removal
 from provisioning.engine.work import Work
 from provisioning.model import Decision, Pending

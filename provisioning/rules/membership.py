@@ -74,7 +74,7 @@ def decide_membership(
     if isinstance(decision.action, Create) and not decision.awaits and seen.account is None:
         return Decision(
             seen.key,
-            Skip("UnableToResolveReferenceAttributeValue", "the user's record is gone; waits until there is another one"),
+            Skip("UnableToResolveReferenceAttributeValue", "waits for another record of the user: this one is gone"),
             match=Match("none", None),
             recheck=True,
         )
