@@ -81,7 +81,8 @@ async def settle(work: Work, items: Sequence[Settled]) -> None:
     # What was rejected leaves a membership known as it was; who was put in by others does not become ours by that.
     await _settle_edges(work, [item for item in settled if not is_rejected(item.decision)])
     if work.context.job.policy.departures.memberships == "remove":
-        await stage_their_memberships(work, [item.link for item in people if item.link and is_leaver(item)])
+        leavers = [(item.link, item.decision.grants) for item in people if item.link and is_leaver(item)]
+        await stage_their_memberships(work, leavers)
     linked, arrived = await _settle_links(work, people)
     settled += linked
     await remember_neighbours(work, linked)
