@@ -126,6 +126,18 @@ def disable_and_return(world, user):
 
 
 @pytest.mark.parametrize("everyone", [False, True])
+def test_nobody_joins_a_new_group_in_the_cycle_that_disables_the_account(world, everyone):
+    world.departures, world.everyone = Departures(memberships="remove"), everyone
+    ada, bob = hire(world, "ada"), hire(world, "bob")
+    world.cycle()
+    disable_and_return(world, ada)[0]()
+    group_of(world, "Engineers", ada, bob)
+    world.cycle()
+    assert state(world, "ada") == DISABLED
+    assert world.members("Engineers") == {f"bob@{DOMAIN}"}
+
+
+@pytest.mark.parametrize("everyone", [False, True])
 def test_a_disabled_account_loses_its_memberships_by_setting_and_gets_them_back(world, everyone):
     world.departures, world.everyone = Departures(memberships="remove"), everyone
     ada, bob = hire(world, "ada"), hire(world, "bob")
