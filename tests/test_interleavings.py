@@ -231,6 +231,36 @@ def test_an_on_demand_run_that_is_killed_anywhere_changes_nothing_in_the_end(sto
             assert wrong == [], f"{story}: on demand for {name}, effect {number}, {fault}"
 
 
+def rows_of_plans(world):
+    (number,) = world.store.base._connection.execute(
+        "SELECT count(*) FROM rows WHERE table_name = 'plan' OR key LIKE 'on-demand|%'"
+    ).fetchone()
+    return number
+
+
+def test_a_killed_on_demand_run_leaves_nothing_of_its_plan_for_longer_than_an_hour():
+    with eve_of("the first load").copy() as world:
+        assert world.cycle().finished
+        with world.copy() as rehearsal:
+            rehearsal.fuse.set(0, "")
+            rehearsal.run(provision_on_demand(rehearsal.engine(), rehearsal.company.ids["ada"], write=True))
+            assert rows_of_plans(rehearsal) == 0
+            count = len(rehearsal.fuse.seen)
+        left = 0
+        for number in some(range(1, count + 1), 4):
+            with world.copy() as copy:
+                copy.fuse.set(number, "crash after")
+                with mortality():
+                    copy.run(provision_on_demand(copy.engine(), copy.company.ids["ada"], write=True))
+                copy.fuse.set(0, "")
+                copy.restart()
+                left += rows_of_plans(copy)
+                copy.pass_time(3700.0)
+                copy.run(copy.engine().prune())
+                assert rows_of_plans(copy) == 0, number
+        assert left > 0
+
+
 LIST = "GET /servicePrincipals/{id}/appRoleAssignedTo"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from provisioning.engine.abandoned import OnDemandPlans
 from provisioning.engine.acting import act_range
 from provisioning.engine.context import Context
 from provisioning.engine.deciding import decide_range, stage_members
@@ -72,10 +73,12 @@ async def provision_on_demand(
         plan = PartOfGroup(context.store, context.job.id, cycle, context.now, group, named)
         pending = replace(pending, expand=False)
     work = Work(context, plan, await engine.origin(cycle, by), tally, holder=None)
+    plans = OnDemandPlans(context.store, context.job.id)
     async with _slot(engine, cycle, alone=not write):
         if (failed := await _test_connection(work, pending.object, name)) is not None:
             return failed
         await context.instance.require_same(cycle, engine.instance)
+        await plans.announce(cycle, context.now())
         await work.plan.stage([pending])
         if named:
             await _stage_named(work, pending, sorted(named))
@@ -87,6 +90,7 @@ async def provision_on_demand(
             await context.rows.change_state(partial(counting, tally.counts))
         else:
             await _record_planned(work)
+        await plans.end(cycle)
     entries = [summarize(occurrence, work.origin) for occurrence in tally.occurrences or ()]
     first = [e for o, e in zip(tally.occurrences or (), entries, strict=True) if o.decision.object == pending.object]
     others = [e for o, e in zip(tally.occurrences or (), entries, strict=True) if o.decision.object != pending.object]

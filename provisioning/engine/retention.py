@@ -1,11 +1,12 @@
-"""Retention: entries of the log, of the audit trail and of cycles go when they are too old. Knows no cycle: a job that
-is paused, disabled or deleted has none, and keeps nothing longer for that.
+"""Retention: entries of the log, of the audit trail and of cycles go when they are too old, and so do plans that nobody
+comes back for. Knows no cycle: a job that is paused, disabled or deleted has none, and keeps nothing longer for that.
 """
 
 from __future__ import annotations
 
 import logging
 
+from provisioning.engine.abandoned import OnDemandPlans
 from provisioning.engine.audit import Audit
 from provisioning.engine.context import Context
 from provisioning.engine.journal import Journal
@@ -24,6 +25,7 @@ async def prune(context: Context, registry: Registry) -> None:
     began, box = context.now(), context.time_box / 2
     before = began - context.job.log_retention
     await context.rows.forget_cycles(before)
+    await OnDemandPlans(context.store, context.job.id).end_abandoned(began)
     removed = 0
     for job in (context.job.id, *await registry.deleted()):
         journal, audit = Journal(context.store, job), Audit(context.store, job)

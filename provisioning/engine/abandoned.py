@@ -1,0 +1,42 @@
+"""Plans of runs on demand whose process died: nobody comes back for them, and they hold what was read of people. A run
+announces its plan before it fills it, and takes that back at its end. Knows nothing of what stands in a plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from provisioning.engine.jobs import JOB
+from provisioning.engine.keys import AFTER_ALL
+from provisioning.engine.plan import TABLE
+from provisioning.engine.ports import Store
+from provisioning.engine.transactions import commit_each
+from provisioning.rows import Delete, Put
+
+PREFIX = "on-demand|"
+LONGEST_SECONDS = 3600.0
+"""A run that was announced longer ago is dead: it waits for nothing that long."""
+NIBBLES = "0123456789abcdef"
+
+
+class OnDemandPlans:
+    def __init__(self, store: Store, job: str) -> None:
+        self._store = store
+        self._job = job
+
+    async def announce(self, cycle: str, at: float) -> None:
+        await self._store.commit(JOB, self._job, [Put(PREFIX + cycle, {"at": at})])
+
+    async def end(self, cycle: str) -> None:
+        """Whatever is left of the plan goes, and the announcement last."""
+        await asyncio.gather(*(self._empty(f"{self._job}|{cycle}|{nibble}") for nibble in NIBBLES))
+        await self._store.commit(JOB, self._job, [Delete(PREFIX + cycle)])
+
+    async def _empty(self, partition: str) -> None:
+        while rows := await self._store.scan(TABLE, partition):
+            await commit_each(self._store, TABLE, [(partition, Delete(row.key)) for row in rows])
+
+    async def end_abandoned(self, now: float) -> None:
+        for row in await self._store.scan(JOB, self._job, after=PREFIX, before=PREFIX + AFTER_ALL):
+            if now - float(row.data["at"]) > LONGEST_SECONDS:
+                await self.end(row.key.removeprefix(PREFIX))
