@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench soak clean
 
 setup: $(VENV)/.stamp
 
@@ -30,6 +30,11 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# An hour of random histories, and the mistakes that they must notice. SEED=... repeats one.
+soak: setup
+	$(BIN)/python -m tests.simulation --minutes 60 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.simulation.mistakes
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -258,6 +258,7 @@ def test_a_killed_on_demand_run_leaves_nothing_of_its_plan_for_longer_than_an_ho
                 copy.pass_time(3700.0)
                 copy.run(copy.engine().prune())
                 assert rows_of_plans(copy) == 0, number
+                assert copy.miscounted() == [], number
         assert left > 0
 
 

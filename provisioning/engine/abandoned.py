@@ -36,7 +36,6 @@ class OnDemandPlans:
         while rows := await self._store.scan(TABLE, partition):
             await commit_each(self._store, TABLE, [(partition, Delete(row.key)) for row in rows])
 
-    async def end_abandoned(self, now: float) -> None:
-        for row in await self._store.scan(JOB, self._job, after=PREFIX, before=PREFIX + AFTER_ALL):
-            if now - float(row.data["at"]) > LONGEST_SECONDS:
-                await self.end(row.key.removeprefix(PREFIX))
+    async def abandoned(self, now: float) -> list[str]:
+        rows = await self._store.scan(JOB, self._job, after=PREFIX, before=PREFIX + AFTER_ALL)
+        return [row.key.removeprefix(PREFIX) for row in rows if now - float(row.data["at"]) > LONGEST_SECONDS]

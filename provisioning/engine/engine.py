@@ -466,7 +466,6 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
     if not progress.dry_run:
         more = progress.kind == "initial" or any(progress.counts.get(f"managed.{kind}") for kind in ("user", "group"))
         await work.context.instance.remember(progress.written, progress.ended, more=more)
-        await prune(work.context, Registry(work.context.store, work.origin.instance))
 
     def finished(state: JobState) -> JobState:
         if recount is not None:
@@ -494,6 +493,8 @@ async def _finish(work: Work, progress: Progress) -> StepResult:
         )
 
     await work.context.rows.change_state(finished)
+    if not progress.dry_run:
+        await prune(work.context, Registry(work.context.store, work.origin.instance))
     return work.tally.result()
 
 

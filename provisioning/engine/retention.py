@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import logging
 
+from msgspec.structs import replace
+
 from provisioning.engine.abandoned import OnDemandPlans
 from provisioning.engine.audit import Audit
 from provisioning.engine.context import Context
+from provisioning.engine.jobs import counting
 from provisioning.engine.journal import Journal
+from provisioning.engine.managed import count_managed
 from provisioning.engine.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -20,12 +24,12 @@ PRUNED = 50_000
 
 async def prune(context: Context, registry: Registry) -> None:
     """A bounded piece of what is older than the job keeps its log; the next call goes on. What the deleted jobs of the
-    instance have left goes by the same measure: it has nobody else.
+    instance have left goes by the same measure: it has nobody else. For when no cycle counts what is managed.
     """
     began, box = context.now(), context.time_box / 2
     before = began - context.job.log_retention
     await context.rows.forget_cycles(before)
-    await OnDemandPlans(context.store, context.job.id).end_abandoned(began)
+    await _end_abandoned(context, began)
     removed = 0
     for job in (context.job.id, *await registry.deleted()):
         journal, audit = Journal(context.store, job), Audit(context.store, job)
@@ -35,3 +39,14 @@ async def prune(context: Context, registry: Registry) -> None:
             await registry.forget(job)
     if removed:
         logger.info("log pruned", extra={"job": context.job.id, "entries": removed})
+
+
+async def _end_abandoned(context: Context, now: float) -> None:
+    """What such a run had counted as managed is lost with it: everything is counted anew, before its plan goes."""
+    plans = OnDemandPlans(context.store, context.job.id)
+    abandoned = await plans.abandoned(now)
+    if abandoned:
+        counted = await count_managed(context)
+        await context.rows.change_state(lambda state: counting(counted, replace(state, managed={}, states={})))
+    for cycle in abandoned:
+        await plans.end(cycle)

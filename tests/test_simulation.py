@@ -1,0 +1,35 @@
+"""Random histories must all come to the right end. The seeds are new ones each time: the one that finds something is
+printed, and `python -m tests.simulation --seed` repeats it. The long run is `make soak`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import pytest
+
+from tests.simulation.mistakes import MISTAKES, planted
+from tests.simulation.running import run_histories
+
+HISTORIES, STEPS = 150, 25
+
+
+@pytest.mark.parametrize("half", [1, 2])
+def test_random_histories_with_faults_and_deaths_come_to_the_right_end(half, record_property):
+    seed = random.SystemRandom().randrange(10**8) * 2 + half
+    sys.stderr.write(f"python -m tests.simulation --seed {seed} --histories {HISTORIES} --steps {STEPS}\n")
+    counts = run_histories(seed, histories=HISTORIES, steps=STEPS)
+    record_property("counts", dict(counts))
+    assert counts["histories that settled"] >= HISTORIES
+    assert counts["runs"] > 3 * HISTORIES
+    assert counts["runs that a fault met"] > HISTORIES // 2
+    assert counts["runs that died"] > HISTORIES // 5
+    assert counts["accounts compared"] > 2 * HISTORIES
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.name for mistake in MISTAKES])
+def test_each_mistake_has_its_place_in_the_program(mistake, tmp_path):
+    tree = planted(mistake, tmp_path)
+    file = tree / "provisioning" / mistake.file
+    compile(file.read_text(encoding="utf-8"), file.name, "exec")
