@@ -220,8 +220,10 @@ def test_nobody_whose_record_is_gone_becomes_a_member_under_it(world):
     world.instance.delete("sys_user", gone)
     world.instance.faults.add("batch: POST sys_user", "rule", times=None)
     world.run(control.reconcile(world.engine(), by="a test"))
+    world.company.found("Support", "ada", "bob")
     world.cycle()
     assert world.instance.find("sys_user_grmember", user=gone) == []
+    assert world.members("Support") == {f"bob@{DOMAIN}"}
     world.instance.faults.clear()
     world.run(control.resync(world.engine(), "user", world.company.ids["ada"], by="a test"))
     assert settled(world) == []

@@ -50,7 +50,8 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
             or is_disabled(known["user", pair[1]].link)
         )
     ]
-    accounts, rights = await _accounts(context, unsettled)
+    joining = [last["user", member] for group, member in pairs if not last["group", group] and last["user", member]]
+    accounts, rights = await _accounts(context, [*unsettled, *joining])
     unlinked = [
         user_key(source_id) if kind == "user" else group_key(source_id)
         for (kind, source_id), found in known.items()
@@ -78,7 +79,7 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
                 f"{pair[0]}:{pair[1]}",
                 _generation(known["group", pair[0]].link, known["user", pair[1]].link),
             ),
-            account=accounts.get(both[pair][1]) if pair in both else None,
+            account=accounts.get(last["user", pair[1]]),
             rights=rights,
             returns=group_key(pair[0]) in returning,
             reconciling=pending.reconciles,

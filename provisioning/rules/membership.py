@@ -71,7 +71,7 @@ def decide_membership(
     that. With `only_enabled` an account that we disabled has no memberships until it returns.
     """
     decision = _decide(seen, mapped=mapped, only_enabled=only_enabled)
-    if isinstance(decision.action, Create) and not decision.awaits and seen.account is None:
+    if isinstance(decision.action, Create) and "user" not in decision.awaits and seen.account is None:
         return Decision(
             seen.key,
             Skip("UnableToResolveReferenceAttributeValue", "waits for another record of the user: this one is gone"),
