@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-
 _DIGITS, _LONGEST_ID = 10, 200
 
 

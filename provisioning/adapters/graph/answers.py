@@ -157,7 +157,8 @@ def _failure(response: httpx.Response, body: Any, call: Call) -> ProvisioningErr
 def _unexpected(response: httpx.Response, said: str, call: Call) -> str:
     status = response.status_code
     if response.has_redirect_location:
-        return f"Microsoft Graph redirects {call.what} to {_host(response.headers['Location'])} ({said}); not followed: check GRAPH_BASE_URL"
+        host = _host(response.headers["Location"])
+        return f"Microsoft Graph redirects {call.what} to {host} ({said}); not followed: check GRAPH_BASE_URL"
     if httpx.codes.is_success(status):
         kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
         return (

@@ -27,7 +27,6 @@ from provisioning.adapters.servicenow.faults import (
     unreadable,
 )
 
-
 _DIGITS = 12
 
 
