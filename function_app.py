@@ -24,7 +24,7 @@ import azure.durable_functions as df  # type: ignore[import-untyped]
 import azure.functions as func
 
 from provisioning.api import executions
-from provisioning.api.answers import Call, Refusal, Reply, not_found
+from provisioning.api.answers import Call, Refusal, Reply, client_request_id, not_found
 from provisioning.api.callers import caller, initiator
 from provisioning.api.connections import asked_page, connection_resource, page_resource
 from provisioning.api.jobs import job_resource, reset_criteria
@@ -338,7 +338,7 @@ def _by(req: func.HttpRequest) -> str:
 
 
 async def _answered(req: func.HttpRequest, answer: Callable[[], Awaitable[dict[str, Any] | None]]) -> func.HttpResponse:
-    call = Call(req.headers.get("client-request-id", ""))
+    call = Call(client_request_id(req.headers.get("client-request-id", "")))
     try:
         reply = call.answer(await answer())
     except Refusal as refusal:

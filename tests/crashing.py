@@ -34,6 +34,8 @@ from tests.world import World
 
 Hand = Callable[[Engine, Progress], Awaitable[None]]
 """Carries out the steps in flight, in one way or another."""
+Around = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
+"""Puts something before one of the other sides."""
 Kind = Literal["commit", "write", "read", "graph"]
 FAULTS: Mapping[Kind, Sequence[str]] = {
     "commit": ("crash before", "crash after", "reply lost", "refused"),
@@ -223,15 +225,19 @@ class Mortal(World):
 
     company: Company = None  # type: ignore[assignment]
     fuse: Fuse = field(default_factory=Fuse)
+    before_graph: Around = lambda way: way
+    before_servicenow: Around = lambda way: way
 
     def __post_init__(self) -> None:
         self.store = FusedStore(self.store, self.fuse)
 
     def way_to_graph(self) -> httpx.AsyncBaseTransport:
-        return FusedTransport(super().way_to_graph(), self.fuse, lambda _: "graph", lambda _: _nothing)
+        way = self.before_graph(super().way_to_graph())
+        return FusedTransport(way, self.fuse, lambda _: "graph", lambda _: _nothing)
 
     def way_to_servicenow(self) -> httpx.AsyncBaseTransport:
-        return FusedTransport(super().way_to_servicenow(), self.fuse, _kind_of_call, self._prepare)
+        way = self.before_servicenow(super().way_to_servicenow())
+        return FusedTransport(way, self.fuse, _kind_of_call, self._prepare)
 
     def _prepare(self, fault: str) -> Callable[[], None]:
         if fault not in AT_THE_INSTANCE:

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from provisioning.api.answers import Call, Refusal
+from provisioning.api import connections, executions
+from provisioning.api.answers import Call, Refusal, client_request_id
 from provisioning.api.jobs import duration, job_resource, reset_criteria
-from provisioning.api.on_demand import on_demand_answer
+from provisioning.api.logs import query_of
+from provisioning.api.on_demand import asked_object, on_demand_answer
 from provisioning.engine.executions import History, add_execution, execution_of
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Failure, Progress
@@ -212,3 +214,38 @@ def test_what_a_restart_resets_is_read_from_microsofts_criteria():
     for body in (b"[]", b"{", b'{"criteria": 3}', b'{"criteria": {"resetScope": "All"}}'):
         with pytest.raises(Refusal):
             reset_criteria(body)
+
+
+# --- what is sent to it -----------------------------------------------------------------------------
+
+NESTED = b"[" * 100_000
+NO_NUMBERS = ["0", "1001", "-1", "ten", "1.0", "\u0661", "9" * 5_000, "000000001" + "9" * 20, "0" * 5_000]
+
+
+@pytest.mark.parametrize("read", [reset_criteria, asked_object])
+@pytest.mark.parametrize("body", [NESTED, b'{"criteria":' * 100_000, b"9" * 5_000, b"\xff"])
+def test_a_body_that_cannot_be_read_is_the_callers_fault(read, body):
+    with pytest.raises(Refusal) as refused:
+        read(body)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("top", NO_NUMBERS)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda top: connections.asked_page(top, ""),
+        lambda top: executions.asked_page(top, ""),
+        lambda top: query_of({"$top": top}, "directoryAudit"),
+    ],
+    ids=["connections", "executions", "logs"],
+)
+def test_a_top_that_is_no_number_within_bounds_is_the_callers_fault(read, top):
+    with pytest.raises(Refusal, match=r"\$top must be a number"):
+        read(top)
+
+
+@pytest.mark.parametrize("given", ["a\r\nSet-Cookie: b=c", "\u20ac", "x" * 201, "\x00"])
+def test_an_id_of_the_client_that_no_header_can_hold_is_not_repeated(given):
+    assert client_request_id(given) == ""
+    assert client_request_id("0f8fad5b-d9cb-469f-a165-70867728950e") == "0f8fad5b-d9cb-469f-a165-70867728950e"

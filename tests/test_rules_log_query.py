@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,3 +166,15 @@ def test_every_text_can_be_asked_for(wanted):
 @pytest.mark.parametrize(("text", "number"), [("1970-01-01", 0), ("1970-01-01T00:00:00.0010000Z", 1)])
 def test_times_are_read_as_graph_writes_them(text, number):
     assert milliseconds(text) == number
+
+
+def test_parentheses_have_a_depth_that_no_filter_needs():
+    assert LogQuery.parse(filter_="(" * 50 + "jobId eq 'job'" + ")" * 50).matches(ENTRY)
+    with pytest.raises(QueryError, match="nested more than 50 deep, at character 51"):
+        LogQuery.parse(filter_="(" * 5_000 + "jobId eq 'job'" + ")" * 5_000)
+
+
+def test_a_skip_token_of_nothing_but_brackets_is_damaged():
+    token = base64.urlsafe_b64encode(b"[" * 100_000).decode()
+    with pytest.raises(QueryError, match="damaged"):
+        LogQuery.parse(skip_token=token)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from provisioning.adapters.servicenow import batch
-from provisioning.adapters.servicenow.answers import Answer, body_of, record_of, records_of
+from provisioning.adapters.servicenow.answers import Answer, answer_of, body_of, record_of, records_of
 from provisioning.adapters.servicenow.faults import Fault
 from provisioning.adapters.servicenow.pace import Pace
 from provisioning.adapters.servicenow.query import lookups
@@ -148,3 +149,9 @@ def test_the_batch_at_most_doubles_and_never_exceeds_what_the_instance_got_throu
     assert pace.size == 11
     pace.overran(0)
     assert pace.size == 1
+
+
+@pytest.mark.parametrize("said", ["9" * 5_000, "x", "-1", "", "1.5", "\u0661".encode("utf-8")])
+def test_a_number_of_rows_that_is_none_tells_nothing(said):
+    response = httpx.Response(200, headers=[(b"X-Total-Count", said if isinstance(said, bytes) else said.encode())])
+    assert answer_of(response).total is None

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+_DIGITS, _LONGEST_ID = 10, 200
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -34,6 +36,28 @@ def not_found(what: str) -> Refusal:
 
 def bad_request(message: str) -> Refusal:
     return Refusal(400, "Request_BadRequest", message)
+
+
+def top_of(text: str, default: int, most: int) -> int:
+    """What $top asks for. Raises `Refusal`."""
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < _DIGITS and 1 <= int(text) <= most):
+        raise bad_request(f"$top must be a number from 1 to {most}.")
+    return int(text)
+
+
+def read_json(body: bytes) -> Any:
+    """What a body holds. Raises ValueError for what is no JSON, or nested deeper than any request."""
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def client_request_id(given: str) -> str:
+    """The client's id for its request as it can be repeated in a header; "" where it cannot."""
+    return given if given.isascii() and given.isprintable() and len(given) <= _LONGEST_ID else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from provisioning.api.answers import bad_request
+from provisioning.api.answers import bad_request, top_of
 from provisioning.engine.linking import START, Place
 from provisioning.model import Link
 from provisioning.rules.linkage import connection_of
@@ -28,9 +28,7 @@ def connection_resource(link: Link) -> dict[str, Any]:
 
 def asked_page(top: str, token: str) -> tuple[int, Place]:
     """What $top and $skiptoken ask for. Raises `Refusal`."""
-    if top and not (top.isascii() and top.isdigit() and 1 <= int(top) <= MOST):
-        raise bad_request(f"$top must be a number from 1 to {MOST}.")
-    number = int(top) if top else DEFAULT_TOP
+    number = top_of(top, DEFAULT_TOP, MOST)
     if not token:
         return number, START
     try:

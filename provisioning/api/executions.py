@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from provisioning.api.answers import bad_request
+from provisioning.api.answers import bad_request, top_of
 from provisioning.engine.executions import Execution, task_execution
 
 TYPE = "#microsoft.graph.synchronizationTaskExecution"
@@ -21,9 +21,7 @@ _PLACE = re.compile(r"[0-9]{13}\|[^/\\#?\x00-\x1f]{1,200}")
 
 def asked_page(top: str, token: str) -> tuple[int, str]:
     """What $top and $skiptoken ask for. Raises `Refusal`."""
-    if top and not (top.isascii() and top.isdigit() and 1 <= int(top[:9]) <= MOST):
-        raise bad_request(f"$top must be a number from 1 to {MOST}.")
-    number = int(top) if top else DEFAULT_TOP
+    number = top_of(top, DEFAULT_TOP, MOST)
     if not token:
         return number, ""
     try:

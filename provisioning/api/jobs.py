@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from provisioning.api.answers import bad_request
+from provisioning.api.answers import bad_request, read_json
 from provisioning.engine.executions import EXPORTS, KINDS, Execution, History, task_execution, time_of
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
@@ -55,7 +54,7 @@ def reset_criteria(body: bytes) -> tuple[ResetScope, ...]:
     `Refusal`.
     """
     try:
-        document = json.loads(body or b"{}")
+        document = read_json(body or b"{}")
         return parse_scopes(document.get("criteria", {}).get("resetScope") or "")
     except (AttributeError, TypeError, ValueError) as error:
         raise bad_request('The body must be {"criteria": {"resetScope": "..."}}, or empty.') from error

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from provisioning.api.answers import bad_request
+from provisioning.api.answers import bad_request, top_of
 from provisioning.engine.journal import Page
 from provisioning.errors import QueryError
 from provisioning.rules.log_query import LogQuery, Resource
 
-MOST = 1000
+DEFAULT_TOP, MOST = 100, 1000
 KNOWN = frozenset({"$filter", "$orderby", "$top", "$skiptoken"})
 
 
@@ -20,14 +20,12 @@ def query_of(parameters: Mapping[str, str], resource: Resource) -> LogQuery:
     unknown = sorted(name for name in parameters if name.startswith("$") and name not in KNOWN)
     if unknown:
         raise bad_request(f"{', '.join(unknown)} is not supported here: use {', '.join(sorted(KNOWN))}.")
-    top = parameters.get("$top", "100")
-    if not top.isascii() or not top.isdigit() or not 1 <= int(top[:9]) <= MOST:
-        raise bad_request(f"$top must be a number from 1 to {MOST}.")
+    top = top_of(parameters.get("$top", ""), DEFAULT_TOP, MOST)
     try:
         return LogQuery.parse(
             filter_=parameters.get("$filter", ""),
             order=parameters.get("$orderby", ""),
-            top=int(top),
+            top=top,
             skip_token=parameters.get("$skiptoken", ""),
             resource=resource,
         )

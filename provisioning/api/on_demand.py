@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provisioning.api.answers import bad_request
+from provisioning.api.answers import bad_request, read_json
 
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 KINDS = ("User", "Group")
@@ -35,7 +35,7 @@ def asked_object(body: bytes) -> Asked:
                      "links": {"members": [{"objectId": "...", "objectTypeName": "User"}]}}]}]}
     """
     try:
-        document = json.loads(body or b"null")
+        document = read_json(body or b"null")
         parameters = document["parameters"]
         (subject,) = [each for parameter in parameters for each in parameter["subjects"]]
         object_id, kind = subject["objectId"], subject["objectTypeName"]

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from provisioning.errors import ExpressionError
 from provisioning.expressions.checks import Checker
 from provisioning.expressions.evaluator import Compiler
 from provisioning.expressions.functions import LIBRARY
@@ -45,15 +46,23 @@ class Expression:
         self, attributes: Mapping[str, Any], *, now: datetime | None = None, tenant: Tenant | None = None
     ) -> Value:
         """The value for an object, of SelectUniqueValue that of its first rule. Raises `ExpressionError`."""
-        found: Value = self._runs[0](Scope(attributes, now, tenant))
-        return found
+        return self._value(self._runs[0], Scope(attributes, now, tenant))
 
     def candidates(
         self, attributes: Mapping[str, Any], *, now: datetime | None = None, tenant: Tenant | None = None
     ) -> Iterator[Value]:
         """The value of each rule of SelectUniqueValue, evaluated when it is asked for; of any other, its one value."""
         scope = Scope(attributes, now, tenant)
-        return (run(scope) for run in self._runs)
+        return (self._value(run, scope) for run in self._runs)
+
+    def _value(self, run: Run, scope: Scope) -> Value:
+        try:
+            found: Value = run(scope)
+        except RecursionError as error:
+            raise ExpressionError(
+                "a value is nested too deeply to be worked with", source=self.source, span=(0, len(self.source))
+            ) from error
+        return found
 
 
 def compile(text: str, *, strict: bool = False) -> Expression:  # noqa: A001 - as in re.compile

@@ -37,7 +37,14 @@ def failed_filters(groups: Sequence[FilterGroup], facts: Facts) -> str | None:
 
 
 def _holds(clause: Clause, facts: Facts) -> bool:
-    values = _values(reader(clause.attribute)(facts))
+    try:
+        values = _values(reader(clause.attribute)(facts))
+    except RecursionError as error:
+        raise ObjectError(
+            "ScopingFilterFailed",
+            f"the scoping filter clause {clause} could not be evaluated: the value is nested too deeply",
+            "correct the value in Microsoft Entra ID; until then the object is left as it is",
+        ) from error
     match clause.operator:
         case "IS NULL":
             return not values

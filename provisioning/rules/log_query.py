@@ -60,6 +60,7 @@ RESOURCES: Mapping[Resource, Mapping[str, Kind]] = {
 COMPARISONS: Mapping[str, Operator] = {"eq": "eq", "ne": "ne", "gt": "gt", "ge": "ge", "lt": "lt", "le": "le"}
 FUNCTIONS: Mapping[str, Operator] = {"contains": "contains", "startswith": "startswith"}
 ORDERED_BY = "activityDateTime"
+DEEPEST = 50
 _TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<word>[^\s(),']+)|(?P<mark>[(),]))")
 
 
@@ -158,7 +159,7 @@ class LogQuery:
         try:
             text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
             position, seal = json.loads(text)
-        except (binascii.Error, ValueError, TypeError) as error:
+        except (binascii.Error, ValueError, TypeError, RecursionError) as error:
             raise QueryError("$skiptoken is damaged: take it from @odata.nextLink unchanged") from error
         if not isinstance(position, str) or seal != self._seal(position):
             raise QueryError(
@@ -196,7 +197,7 @@ class _Reader:
         self._resource = resource
         self._properties = RESOURCES[resource]
         self._tokens: list[tuple[str, int]] = []
-        self._next = 0
+        self._next = self._depth = 0
         position = 0
         while text[position:].strip():
             found = _TOKEN.match(text, position)
@@ -221,8 +222,12 @@ class _Reader:
     def _term(self) -> list[Condition]:
         token = self._peek()
         if token == "(":  # noqa: S105 - a parenthesis
+            if self._depth == DEEPEST:
+                raise self._error(f"parentheses are nested more than {DEEPEST} deep")
             self._take()
+            self._depth += 1
             inner = self.conjunction()
+            self._depth -= 1
             self._mark(")")
             return inner
         if token is not None and token in FUNCTIONS:

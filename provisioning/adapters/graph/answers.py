@@ -65,7 +65,11 @@ def item_of(item: Mapping[str, Any], url: str, call: Call) -> dict[str, Any]:
 def item_response(item: Mapping[str, Any], url: str) -> httpx.Response:
     """A batch item as the response that it would have been on its own."""
     status = item.get("status")
-    headers = {str(name): str(value) for name, value in (item.get("headers") or {}).items()}
+    given = item.get("headers")
+    headers = [
+        (name.encode("ascii", "replace"), str(value).encode("ascii", "replace"))
+        for name, value in (given.items() if isinstance(given, dict) else ())
+    ]
     return httpx.Response(
         status if isinstance(status, int) else httpx.codes.BAD_GATEWAY,
         headers=headers,
@@ -81,6 +85,22 @@ def values_of(body: Mapping[str, Any], call: Call) -> list[dict[str, Any]]:
     raise Unavailable(f"Microsoft Graph answered the read of {call.what} with JSON that holds no list of objects")
 
 
+def link_of(body: Mapping[str, Any], name: str, call: Call) -> str | None:
+    """A link to go on by, None where there is none. What is no address is a fault, never the end."""
+    found = body.get(name)
+    if found is None or (isinstance(found, str) and found):
+        return found
+    raise Unavailable(f"Microsoft Graph answered the read of {call.what} with a {name} that is no address")
+
+
+def next_of(body: Mapping[str, Any], asked: str | None, call: Call) -> str | None:
+    """The link to the next page. One that leads to the page itself would be followed for ever."""
+    found = link_of(body, "@odata.nextLink", call)
+    if found is not None and found == asked:
+        raise Unavailable(f"a page of {call.what} from Microsoft Graph names itself as the next one")
+    return found
+
+
 def error_code(body: Any) -> str:
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
@@ -89,9 +109,14 @@ def error_code(body: Any) -> str:
 
 def _decoded(response: httpx.Response) -> Any:
     try:
-        return json.loads(response.content)
-    except ValueError:
+        text = response.content.decode("utf-8-sig")
+        body = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:
+            # Half a character can be neither stored nor sent on: a question mark stands for it.
+            body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
+    return body
 
 
 def _failure(response: httpx.Response, body: Any, call: Call) -> ProvisioningError:
@@ -132,7 +157,7 @@ def _failure(response: httpx.Response, body: Any, call: Call) -> ProvisioningErr
 def _unexpected(response: httpx.Response, said: str, call: Call) -> str:
     status = response.status_code
     if response.has_redirect_location:
-        host = urlsplit(response.headers["Location"]).hostname or "elsewhere"
+        host = _host(response.headers["Location"])
         return f"Microsoft Graph redirects {call.what} to {host} ({said}); not followed: check GRAPH_BASE_URL"
     if httpx.codes.is_success(status):
         kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
@@ -144,6 +169,13 @@ def _unexpected(response: httpx.Response, said: str, call: Call) -> str:
     if status in refused or (call.verb != "read" and status == httpx.codes.NOT_FOUND):
         return f"Microsoft Graph does not accept the request for {call.what} ({said}): most likely {call.suspect}"
     return f"Microsoft Graph failed to answer for {call.what} ({said}); it is tried again later"
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or "elsewhere"
+    except ValueError:
+        return "elsewhere"
 
 
 def _cursor_expired(response: httpx.Response, code: str) -> bool:
@@ -174,4 +206,4 @@ def _request_id(response: httpx.Response, body: Any) -> str:
     if known is None and isinstance(error, dict):
         inner = error.get("innerError") or error.get("innererror")
         known = inner.get("request-id") if isinstance(inner, dict) else None
-    return f", request-id {known}" if known else ""
+    return f", request-id {known}" if isinstance(known, str) and known else ""

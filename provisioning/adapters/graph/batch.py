@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from provisioning.adapters.graph.answers import Call, NotThere, item_of, item_response, values_of
+from provisioning.adapters.graph.answers import Call, NotThere, item_of, item_response, link_of, values_of
 from provisioning.adapters.graph.session import GraphSession
 from provisioning.adapters.http import PASSING_STATUSES, retry_after
 from provisioning.errors import CursorExpired, Unavailable
@@ -76,17 +76,23 @@ class Batches:
         while pages:
             bodies = await self.objects([url for _, url in pages], call, headers=headers)
             following = []
-            for (number, _), body in zip(pages, bodies, strict=True):
+            for (number, asked), body in zip(pages, bodies, strict=True):
                 values = found[number]
                 if body is None or values is None:
                     # Also when it goes away while its pages are read.
                     found[number] = None
                     continue
                 values += values_of(body, call)
-                if link := body.get("@odata.nextLink"):
-                    following.append((number, self._session.path_of(str(link))))
+                if link := link_of(body, "@odata.nextLink", call):
+                    following.append((number, self._onward(link, asked, call)))
             pages = following
         return found
+
+    def _onward(self, link: str, asked: str, call: Call) -> str:
+        path = self._session.path_of(link)
+        if path == asked:
+            raise Unavailable(f"a page of {call.what} from Microsoft Graph names itself as the next one")
+        return path
 
     async def _settle(self, urls: Sequence[str], call: Call, headers: dict[str, str]) -> list[JSON | None]:
         """The answers of up to 20 addresses, those that were put off asked for again."""
@@ -114,7 +120,8 @@ class Batches:
         async with self._slots:
             body = await self._session.post_batch(requests, call)
         responses = body.get("responses")
-        items = {item.get("id"): item for item in responses if isinstance(item, dict)} if responses else {}
+        given = [each for each in responses if isinstance(each, dict)] if isinstance(responses, list) else []
+        items = {item["id"]: item for item in given if isinstance(item.get("id"), str)}
         missing = [n for n in urls if str(n) not in items]
         if missing:
             raise Unavailable(

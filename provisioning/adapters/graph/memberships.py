@@ -39,6 +39,6 @@ class Memberships:
         ]
         lists = await self._batches.collections(urls, MEMBERS)
         return {
-            pair: found is not None and any(body.get("id") == pair[1] for body in found)
+            pair: found is not None and any(decode.id_of(body) == pair[1] for body in found)
             for pair, found in zip(once, lists, strict=True)
         }

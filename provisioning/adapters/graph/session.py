@@ -134,7 +134,11 @@ class GraphSession:
 
     def path_of(self, link: str) -> str:
         """The link's part below the root. A link to another host is refused: our token would go there."""
-        ours, theirs = httpx.URL(self.root), urlsplit(link)
+        try:
+            ours, theirs = httpx.URL(self.root), urlsplit(link)
+            httpx.URL(link)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise Unavailable("a link of Microsoft Graph is no address that can be asked: not followed") from error
         same = (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.decode().lower())
         if not same or not link.startswith(f"{self.root}/"):
             raise Unavailable(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from provisioning.adapters.graph import decode
-from provisioning.adapters.graph.answers import Call, NotThere, values_of
+from provisioning.adapters.graph.answers import Call, NotThere, link_of, next_of, values_of
 from provisioning.adapters.graph.batch import JSON, PAGE, Batches, literal, relative
 from provisioning.adapters.graph.calls import (
     APPLICATION,
@@ -118,14 +118,14 @@ class GraphSource:
             body = await self._session.read(_DELTA[kind], call, Query(select=self.tracked(kind)))
         else:
             body = await self._session.follow(_DELTA[kind], link, call)
-        next_link, delta_link = body.get("@odata.nextLink"), body.get("@odata.deltaLink")
+        next_link, delta_link = next_of(body, link, call), link_of(body, "@odata.deltaLink", call)
         if not next_link and not delta_link:
             raise Unavailable(
                 f"a page of {call.what} from Microsoft Graph says neither how to go on nor that it is the last"
             )
         found = tuple(decode.changes(kind, values_of(body, call)))
         logger.debug("delta page read", extra={"kind": kind, "changes": len(found), "last": not next_link})
-        return DeltaPage(found, next_link or None, None if next_link else delta_link)
+        return DeltaPage(found, next_link, None if next_link else delta_link)
 
     async def assignments(self, link: str | None) -> AssignmentPage:
         """Raises `CursorExpired` for a link kept too long: read the list from its beginning."""
@@ -139,7 +139,7 @@ class GraphSource:
         else:
             body = await self._session.follow(assigned_to, link, ASSIGNMENTS)
         rows = tuple(decode.assignment(row) for row in values_of(body, ASSIGNMENTS))
-        return AssignmentPage(rows, body.get("@odata.nextLink") or None)
+        return AssignmentPage(rows, next_of(body, link, ASSIGNMENTS))
 
     async def members(self, groups: Collection[str]) -> Mapping[str, tuple[Member, ...] | None]:
         return await self._memberships.members(groups)
@@ -166,7 +166,7 @@ class GraphSource:
             body = await self._session.follow(_COLLECTION[kind], link, call)
         bodies = values_of(body, call)
         found = map(decode.user_with_manager, bodies) if with_manager else _objects(kind, bodies)
-        return ObjectPage(tuple(found), body.get("@odata.nextLink") or None)
+        return ObjectPage(tuple(found), next_of(body, link, call))
 
     async def grants(self, kind: ObjectType, ids: Collection[str]) -> Mapping[str, tuple[Assignment, ...] | None]:
         return await self._grants.of(kind, ids, await self._resource_id())
@@ -183,8 +183,8 @@ class GraphSource:
     async def default_domain(self) -> str | None:
         query = Query(select=("id", "verifiedDomains"))
         body = await self._session.read(lambda graph: graph.organization, ORGANIZATION, query)
-        domains = [domain for found in values_of(body, ORGANIZATION) for domain in found.get("verifiedDomains") or ()]
-        return next((str(domain["name"]) for domain in domains if domain.get("isDefault")), None)
+        domains = [name for found in values_of(body, ORGANIZATION) for name in decode.default_domains(found)]
+        return next(iter(domains), None)
 
     async def find(self, kind: ObjectType, key: str) -> SourceObject | None:
         if _GUID.fullmatch(key):

@@ -27,6 +27,8 @@ from provisioning.adapters.servicenow.faults import (
     unreadable,
 )
 
+_DIGITS = 12
+
 
 class Answer(Struct, frozen=True):
     """What came back, of the whole call or of one item of a batch. `seconds` is what a whole call took. `total` is
@@ -52,13 +54,13 @@ def answer_of(response: httpx.Response) -> Answer:
         _pause(response) if response.status_code == codes.TOO_MANY_REQUESTS else None,
         _elsewhere(response) if response.has_redirect_location else "",
         response.extensions.get(SECONDS, 0.0),
-        _total(response),
+        count_of(response.headers.get("X-Total-Count", "")),
     )
 
 
-def _total(response: httpx.Response) -> int | None:
-    text = response.headers.get("X-Total-Count", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+def count_of(text: str) -> int | None:
+    """A number of rows, as X-Total-Count tells it."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
 
 
 def _pause(response: httpx.Response) -> float | None:

@@ -14,7 +14,7 @@ import msgspec
 from httpx import codes
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from provisioning.adapters.servicenow.answers import UNDECODABLE, Answer, body_of
+from provisioning.adapters.servicenow.answers import UNDECODABLE, Answer, body_of, count_of
 from provisioning.adapters.servicenow.faults import Fault
 
 PATH = "/api/now/v1/batch"
@@ -26,7 +26,6 @@ _WRITE_HEADERS = Raw(
 
 
 NOTHING = UNSET
-_DIGITS = 12
 
 
 class Item(Struct):
@@ -127,8 +126,7 @@ def _body(item: _Serviced) -> bytes:
 def _total(item: _Serviced) -> int | None:
     for header in item.headers if isinstance(item.headers, list) else ():
         if isinstance(header, dict) and str(header.get("name")).lower() == "x-total-count":
-            said = str(header.get("value"))
-            return int(said) if said.isdecimal() and said.isascii() and len(said) < _DIGITS else None
+            return count_of(str(header.get("value")))
     return None
 
 
