@@ -125,6 +125,7 @@ class Ledger:
             if self.in_scope(key):
                 self.reached.add(key)
                 self.forgotten.discard(key)
+            if key in self.reached:  # a cycle that goes on may not know yet that somebody has left
                 for column, value in self._possible(key).items():
                     self._may_hold(key, column, value)
         for key, group in self.company.groups.items():
