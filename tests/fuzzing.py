@@ -47,7 +47,7 @@ def spoilt(document: Any, chance: random.Random, *, sure: Collection[str] = (), 
     for _ in range(chance.randint(1, 3)):
         places = list(_places(document))
         if not places:
-            return chance.choice(odd)
+            return document
         # Few places are near the root, and what they hold decides about all of the others.
         parent, name = chance.choice(places if chance.random() < 0.7 else places[:12])
         value = parent[name]

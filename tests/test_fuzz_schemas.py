@@ -93,7 +93,7 @@ def test_a_broken_schema_is_examined_to_the_end(name, seed, strict):
 @given(SEEDS)
 def test_parts_of_one_schema_in_another_place_are_examined_to_the_end(name, seed):
     chance = random.Random(seed)
-    rules = [rule for document in DOCUMENTS.values() for rule in document["synchronizationRules"]]
-    mappings = [mapping for rule in rules for mapping in rule["objectMappings"]]
-    parts = (*rules, *mappings, *(each for mapping in mappings for each in mapping["attributeMappings"]))
+    rules = [rule for document in DOCUMENTS.values() for rule in document.get("synchronizationRules", ())]
+    mappings = [mapping for rule in rules for mapping in rule.get("objectMappings", ())]
+    parts = (*rules, *mappings, *(each for mapping in mappings for each in mapping.get("attributeMappings", ())))
     tried(spoilt(DOCUMENTS[name], chance, odd=parts), strict=False)

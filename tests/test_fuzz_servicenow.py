@@ -167,7 +167,7 @@ ANSWERS: tuple[dict[str, Any], ...] = (
 def test_whatever_came_back_is_rows_of_texts_or_a_fault(document, status, seed):
     chance = random.Random(seed)
     content = written(spoilt(document, chance))
-    given_answer = Answer(status, broken(content, chance) if chance.random() < 0.2 else content)  # noqa: PLR2004
+    given_answer = Answer(status, broken(content, chance) if chance.random() < 0.2 else content)
     record, records, reply = record_of(given_answer), records_of(given_answer), batch.decode(given_answer)
     for row in ([] if isinstance(record, Fault) else [record]) + ([] if isinstance(records, Fault) else records):
         assert all(type(value) is str for value in row.values())

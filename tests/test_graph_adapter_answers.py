@@ -55,6 +55,13 @@ def test_headers_of_an_item_may_be_anything(world, headers):
         world.ask(world.source.members(["g1"]))
 
 
+@pytest.mark.parametrize("status", [None, "200", [], {}, [200], {"value": 200}])
+def test_an_item_whose_status_is_no_number_is_unavailable(world, status):
+    world.between.answer("/$batch", 200, item({"value": []}, status=status))
+    with pytest.raises(Unavailable):
+        world.ask(world.source.members(["g1"]))
+
+
 @pytest.mark.parametrize("link", [5, [], {}, "", False, ["x"]])
 @pytest.mark.parametrize("name", ["@odata.nextLink", "@odata.deltaLink"])
 def test_a_link_that_is_no_address_is_not_the_end(world, name, link):
@@ -158,7 +165,7 @@ def test_verified_domains_of_another_form_are_unavailable(world, domains):
         world.ask(world.source.default_domain())
 
 
-@pytest.mark.parametrize("location", ["http://[", "//", "x"])
+@pytest.mark.parametrize("location", ["http://[", "//", "x", "javascript:x", "http:x", "http://127.0.0.1:0x50/"])
 def test_a_redirection_to_nowhere_is_unavailable(world, location):
     world.between.answer("delta", 307, b"", Location=location)
     with pytest.raises(ProvisioningError):

@@ -306,3 +306,17 @@ def test_closing_the_client_closes_the_connection_below():
     remote = Remote(200)
     forbid(remote, "GET")
     assert remote.closed
+
+
+@pytest.mark.parametrize("location", ["javascript:x", "http:x", "http://127.0.0.1:0x50/"])
+def test_a_location_of_which_no_request_can_be_made_is_taken_away(location):
+    class Server(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:  # noqa: ARG002 - httpx's signature
+            return httpx.Response(302, headers={"Location": location})
+
+    async def talk() -> httpx.Response:
+        async with httpx.AsyncClient(transport=WholeTransport(Server())) as client:
+            return await client.get(URL)
+
+    response = asyncio.run(talk())
+    assert (response.status_code, response.has_redirect_location) == (302, False)

@@ -111,6 +111,12 @@ def test_a_redirect_is_not_followed(server):
     assert len(server.received) == 1
 
 
+def test_a_redirect_to_no_address_is_unavailable(server):
+    server.answers = [(307, {"Location": "javascript:x"})]
+    with pytest.raises(Unavailable):
+        send(server.url)
+
+
 @pytest.mark.parametrize(("status", "code"), [(400, "InternalError"), (500, "InternalServerError")])
 def test_another_answer_names_its_status(server, status, code):
     server.status = status

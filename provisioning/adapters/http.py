@@ -118,7 +118,8 @@ class RetryTransport(httpx.AsyncBaseTransport):
 
 class WholeTransport(httpx.AsyncBaseTransport):
     """Reads an answer to its end, so that a connection that breaks in the middle of one, or a compressed body that does
-    not unpack, is a failed attempt too.
+    not unpack, is a failed attempt too. A Location of which no request can be made is taken away: httpx makes one even
+    where it is told not to follow, and raises what is no `httpx.RequestError`.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
@@ -132,10 +133,20 @@ class WholeTransport(httpx.AsyncBaseTransport):
             raise httpx.RemoteProtocolError(str(error), request=request) from error
         finally:
             await response.aclose()
+        if response.has_redirect_location and not _leads_somewhere(response.headers["Location"]):
+            del response.headers["Location"]
         return response
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _leads_somewhere(location: str) -> bool:
+    try:
+        url = httpx.URL(location)
+    except httpx.InvalidURL:
+        return False
+    return bool(url.host) or not url.scheme
 
 
 class ReadOnlyTransport(httpx.AsyncBaseTransport):

@@ -62,7 +62,7 @@ class Webhook:
             raise Unavailable(
                 f"the webhook at {self._host} did not answer in time ({type(error).__name__})", code="Timeout"
             ) from error
-        except httpx.RequestError as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:  # the latter by a Location that is none
             raise Unavailable(
                 f"no connection to the webhook at {self._host} ({type(error).__name__}): check the network, proxy and "
                 "firewall of this machine, and NOTIFY_WEBHOOK_URL"

@@ -132,6 +132,8 @@ class Batches:
     def _wait(self, item: JSON, attempt: int) -> float | None:
         """Seconds until this item should be asked for again, or None if its answer is final."""
         status = item.get("status")
+        if not isinstance(status, int):
+            return None
         if status != httpx.codes.TOO_MANY_REQUESTS and status not in PASSING_STATUSES:
             return None
         asked = retry_after(item_response(item, "/"))
