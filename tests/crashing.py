@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,38 +74,44 @@ COMMITS_TO_BEGIN = 4
 
 @dataclass(frozen=True)
 class Effect:
+    """`calls` are the kinds of calls that it consists of, where somebody wants them told apart."""
+
     kind: Kind
     what: str
+    calls: tuple[str, ...] = ()
 
 
 @dataclass
 class Fuse:
-    """Counts effects, all or those of a kind, and does to one of them, or to some in a row, what it was told; then the
-    process is dead, or goes on.
+    """Counts effects, all or those of a kind or of a call, and does to one of them, or to some in a row, what it was
+    told; then the process is dead, or goes on.
     """
 
     seen: list[Effect] = field(default_factory=list)
     number: int = 0
     fault: str = ""
     kind: Kind | None = None
+    call: str = ""
     times: int = 1
     counted: int = 0
     dead: bool = False
     most: int = 100_000
     """Effects after which a run is taken to hang."""
+    calls_of: Callable[[httpx.Request], tuple[str, ...]] = lambda _: ()
 
-    def set(self, number: int, fault: str, *, kind: Kind | None = None, times: int = 1) -> None:
+    def set(self, number: int, fault: str, *, kind: Kind | None = None, call: str = "", times: int = 1) -> None:
         self.seen.clear()
-        self.number, self.fault, self.kind, self.times = number, fault, kind, times
+        self.number, self.fault, self.kind, self.call, self.times = number, fault, kind, call, times
         self.counted, self.dead = 0, False
 
-    def strike(self, kind: Kind, what: str) -> str:
+    def strike(self, kind: Kind, what: str, calls: tuple[str, ...] = ()) -> str:
         """The fault that meets this effect, or nothing."""
         self.breathe()
-        self.seen.append(Effect(kind, what))
+        self.seen.append(Effect(kind, what, calls))
         assert len(self.seen) < self.most, f"this does not end: {[each.what for each in self.seen[-40:]]}"
-        self.counted += self.kind in {None, kind}
-        if self.kind not in {None, kind} or not self.number <= self.counted < self.number + self.times:
+        meant = self.kind in {None, kind} and (not self.call or self.call in calls)
+        self.counted += meant
+        if not meant or not self.number <= self.counted < self.number + self.times:
             return ""
         if self.fault == "crash before":
             self.die()
@@ -117,6 +124,15 @@ class Fuse:
     def die(self) -> None:
         self.dead = True
         raise Crash(f"the process ends at effect {self.number}: {self.fault}")
+
+
+_WORD = re.compile(r"[a-z]+(?=\||$)")
+
+
+def _named(table: str, operation: Operation) -> str:
+    """What a commit does, without the ids: "Replace link", "Replace job: lease"."""
+    word = _WORD.match(operation.key) if table in {"job", "cycle"} else None
+    return f"{type(operation).__name__} {table}" + (f": {word[0]}" if word else "")
 
 
 class FusedStore:
@@ -138,7 +154,8 @@ class FusedStore:
 
     async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
         verbs = ", ".join(f"{type(operation).__name__} {operation.key}" for operation in operations[:2])
-        fault = self.fuse.strike("commit", f"{table}/{partition}: {len(operations)} x {verbs}")
+        calls = tuple(sorted({_named(table, operation) for operation in operations}))
+        fault = self.fuse.strike("commit", f"{table}/{partition}: {len(operations)} x {verbs}", calls)
         if fault == "refused":
             raise Unavailable("the state store did not take the commit")
         await self._travel()
@@ -178,7 +195,8 @@ class FusedTransport(httpx.AsyncBaseTransport):
         self._before = before
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        fault = self._fuse.strike(self._kind(request), f"{request.method} {request.url.path}")
+        what = f"{request.method} {request.url.path}"
+        fault = self._fuse.strike(self._kind(request), what, self._fuse.calls_of(request))
         match fault:
             case "503":
                 return httpx.Response(503, json=_SORRY)

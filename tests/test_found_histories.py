@@ -12,7 +12,7 @@ from provisioning.errors import LeaseLost
 from provisioning.rules.restart import parse_scopes
 from tests.company import DOMAIN
 from tests.crashing import mortal_world
-from tests.emulators.graph import ExpireDelta
+from tests.emulators.graph import ExpireDelta, Fail
 from tests.stories import EXHAUSTIVE, LEAVERS, guarded_world
 
 
@@ -226,4 +226,27 @@ def test_nobody_whose_record_is_gone_becomes_a_member_under_it(world):
     assert world.members("Support") == {f"bob@{DOMAIN}"}
     world.instance.faults.clear()
     world.run(control.resync(world.engine(), "user", world.company.ids["ada"], by="a test"))
+    assert settled(world) == []
+
+
+def test_a_group_whose_members_a_replica_does_not_find_yet_brings_them_in_the_next_cycle(world):
+    world.company.hire("ada", direct=False)
+    world.company.found("Engineers", "ada")
+    world.directory.behaviour.faults.add(Fail(404), "batch: GET /groups/{id}/members")
+    world.cycle()
+    assert world.account(f"ada@{DOMAIN}") is None
+    world.cycle()
+    assert world.members("Engineers") == {f"ada@{DOMAIN}"}
+    assert settled(world) == []
+
+
+def test_a_membership_that_a_list_does_not_show_is_ended_all_the_same(world):
+    world.company.hire("ada")
+    world.company.found("Engineers", "ada")
+    assert settled(world) == []
+    world.company.part("Engineers", "ada")
+    fault = world.instance.faults.add("batch: GET sys_user_grmember", "not_yet_visible")
+    world.cycle()
+    assert fault.happened
+    assert world.members("Engineers") == set()
     assert settled(world) == []

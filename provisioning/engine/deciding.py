@@ -27,6 +27,7 @@ from provisioning.model import (
     Pending,
     Remove,
     Update,
+    group_key,
     membership_key,
     user_key,
 )
@@ -203,6 +204,17 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
             await _compare_members(work, link.id, users)
         else:
             await stage_members(work, link.id, users, given=True)
+    await _expand_later(work, [group for group, tree in trees.items() if tree is None])
+
+
+async def _expand_later(work: Work, groups: Sequence[str]) -> None:
+    """Groups that Graph has just shown and whose members it did not find: they were deleted a moment ago, or a replica
+    does not know them yet. No change tells of the members again, so the next cycle asks for them.
+    """
+    at = work.context.now() - 1  # apart from what is put there of the same group when it is settled
+    await work.context.due.add(
+        [(at, Pending(group_key(group), "groups", refresh=True, expand=True)) for group in groups]
+    )
 
 
 def _has_other_roles(work: Work, decision: Decision, link: Link) -> bool:

@@ -9,11 +9,12 @@ from provisioning.engine.keys import chosen_sys_id, ends
 from provisioning.engine.links import Known
 from provisioning.engine.ownership import stranger
 from provisioning.engine.plan import Plan
-from provisioning.model import Create, Link, ObjectType, Pending, Record, group_key, user_key
+from provisioning.model import Create, Edge, Link, ObjectType, Pending, Record, group_key, user_key
 from provisioning.rules.membership import MembershipSeen, is_disabled
 from provisioning.rules.protection import ACCOUNT_FIELDS, Rights
 from provisioning.rules.scope import in_scope
 
+MEMBERSHIPS = "sys_user_grmember"
 NAME = "name"
 """The column of a group's name."""
 
@@ -39,6 +40,9 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         if last["group", group] and last["user", member]
     }
     rows = await context.target.memberships(list(both.values())) if both else {}
+    ended = [pair for pair, pending in zip(pairs, pendings, strict=True) if pending.withdrawn and pair in both]
+    unlisted = {both[pair]: edges[pair] for pair in ended if both[pair] not in rows and pair in edges}
+    rows = {**rows, **await _unlisted(context, unlisted)}
     unsettled = [
         both[pair][1]
         for pair, pending in zip(pairs, pendings, strict=True)
@@ -88,6 +92,15 @@ async def observe_memberships(context: Context, plan: Plan, pendings: Sequence[P
         )
         for pair, pending in zip(pairs, pendings, strict=True)
     ]
+
+
+async def _unlisted(context: Context, edges: Mapping[tuple[str, str], Edge]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The rows of ended memberships that we know and no list showed, read by their ids. Of a row that is taken to be
+    gone nothing is remembered, so it would be left behind for good.
+    """
+    known = {edge.sys_id: pair for pair, edge in edges.items() if edge.sys_id}
+    found = await context.target.read(MEMBERSHIPS, known, ("group", "user")) if known else {}
+    return {known[sys_id]: (sys_id,) for sys_id, row in found.items() if (row["group"], row["user"]) == known[sys_id]}
 
 
 async def _last_records(context: Context, links: Collection[Link]) -> dict[tuple[ObjectType, str], str]:
