@@ -47,8 +47,8 @@ WEEK = 8 * 86400.0
 @dataclass(frozen=True)
 class Seen:
     """What is to be seen of the cycle that a fault met, and of those after it. `repeated` is true when the call was
-    made more often than without the fault, `asked` when anything else was. `following` is the next cycle, `same` whether it
-    is the one that the fault met. `left` is what it wrote; `late` whether that was not all.
+    made more often than without the fault, `asked` when anything else was. `following` is the next cycle, `same`
+    whether it is the one that the fault met. `left` is what it wrote; `late` whether that was not all.
     """
 
     began: bool
