@@ -488,3 +488,16 @@ def test_the_log_says_in_words_why_somebody_came_and_why_somebody_left(world):
     assert "because it is assigned: 1 direct, 0 through groups." in came
     assert "was disabled in ServiceNow" in left
     assert left.endswith("because it is excluded by the scoping filter: filter 1 department Includes Sales; West.")
+
+
+def test_a_group_that_is_taken_out_takes_its_members_along_where_everyone_is_in_scope(tmp_path):
+    with small_world(tmp_path, nested_groups=True, everyone=True) as world:
+        ada, bob = hire(world, "ada", assigned=False), hire(world, "bob", assigned=False)
+        inner = group_of(world, "Inner", bob, assigned=False)
+        outer = group_of(world, "Outer", ada, inner, assigned=False)
+        world.cycle()
+        assert world.members("Outer") == {f"ada@{DOMAIN}", f"bob@{DOMAIN}"}
+        world.directory.remove_member(outer, inner)
+        world.cycle()
+        assert world.members("Outer") == {f"ada@{DOMAIN}"}
+        assert world.members("Inner") == {f"bob@{DOMAIN}"}

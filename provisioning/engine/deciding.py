@@ -196,7 +196,7 @@ async def _spread(work: Work, groups: Sequence[tuple[Pending, Decision, Link]]) 
         users = tree.users if tree is not None else ()
         if work.context.nesting.enabled:
             await work.context.nesting.remember(link.id, tree.groups if tree is not None else ())
-        if (work.context.nesting.enabled and link.grants) or link.id in compared:
+        if (work.context.nesting.enabled and (link.grants or everyone)) or link.id in compared:
             await _withdraw_absent(work, link.id, users)
         if link.id in owned and tree is not None:
             await stage_strangers(work, link, users)
