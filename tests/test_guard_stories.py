@@ -31,6 +31,10 @@ def world(tmp_path):
 @pytest.fixture
 def company(world):
     """Twenty people with accounts, of whom three may leave at once; five of them leave."""
+    return five_leave(world)
+
+
+def five_leave(world: World) -> World:
     world.people = [hire(world, f"user{n}") for n in range(20)]
     world.cycle()
     for user in world.people[:5]:

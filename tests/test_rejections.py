@@ -20,7 +20,7 @@ from tests.served import Served, serving
 from tests.stories import guarded_world
 from tests.test_cli import Person
 from tests.test_cycle_stories import ACTIVE, account, group_of, hire, state
-from tests.test_guard_stories import BY, active, approve, counts, existing, held_of
+from tests.test_guard_stories import BY, active, approve, counts, existing, five_leave, held_of
 from tests.test_notification_stories import telling
 from tests.world import World, small_world
 
@@ -36,10 +36,7 @@ def world(tmp_path):
 @pytest.fixture
 def company(world):
     """Twenty people, of whom three may leave at once. Five have left, and a person has said that they stay."""
-    world.people = [hire(world, f"user{n}") for n in range(20)]
-    world.cycle()
-    for user in world.people[:5]:
-        world.directory.unassign_principal(user)
+    five_leave(world)
     reject(world)
     return world
 

@@ -103,13 +103,10 @@ async def _managed(
     context: Context, kind: ObjectType, fields: Sequence[str]
 ) -> AsyncIterator[list[tuple[Link, Record]]]:
     table = context.job.schema.mapping(kind).table
-    for nibble in "0123456789abcdef":
-        after = ""
-        while links := await context.links.page(kind, nibble, after, PAGE):
-            linked = {link.sys_id: link for link in links if link.linked and link.sys_id}
-            records = await context.target.read(table, list(linked), ("sys_id", *fields)) if linked else {}
-            yield [(linked[sys_id], record) for sys_id, record in records.items()]
-            after = links[-1].id
+    async for links in context.links.pages(kind):
+        linked = {link.sys_id: link for link in links if link.linked and link.sys_id}
+        records = await context.target.read(table, list(linked), ("sys_id", *fields)) if linked else {}
+        yield [(linked[sys_id], record) for sys_id, record in records.items()]
 
 
 def _write(found: Sequence[Found], head: dict[str, Any], form: Form, file: Any) -> None:

@@ -32,7 +32,7 @@ async def list_links(shell: Shell, kind: ObjectType | None, limit: int, *, as_js
     """In the order of the rows that hold them."""
     shown: list[Link] = []
     async with opened(shell, only_reads=True) as app:
-        async for links in linking.pages(app.engine.context, (kind,) if kind else linking.KINDS):
+        async for links in app.engine.context.links.pages(*((kind,) if kind else linking.KINDS)):
             shown += links[: limit + 1 - len(shown)]
             if len(shown) > limit:
                 break
@@ -147,7 +147,7 @@ async def export(shell: Shell, out: Path | None, *, as_csv: bool) -> Exit:
 
 
 async def _rows(app: App) -> AsyncIterator[dict[str, Any]]:
-    async for links in linking.pages(app.engine.context):
+    async for links in app.engine.context.links.pages(*linking.KINDS):
         for link in links:
             yield connection_of(link)
 

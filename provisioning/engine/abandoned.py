@@ -4,19 +4,15 @@ announces its plan before it fills it, and takes that back at its end. Knows not
 
 from __future__ import annotations
 
-import asyncio
-
 from provisioning.engine.jobs import JOB
 from provisioning.engine.keys import AFTER_ALL
-from provisioning.engine.plan import TABLE
+from provisioning.engine.plan import Plan
 from provisioning.engine.ports import Store
-from provisioning.engine.transactions import commit_each
 from provisioning.rows import Delete, Put
 
 PREFIX = "on-demand|"
 LONGEST_SECONDS = 3600.0
 """A run that was announced longer ago is dead: it waits for nothing that long."""
-NIBBLES = "0123456789abcdef"
 
 
 class OnDemandPlans:
@@ -29,12 +25,8 @@ class OnDemandPlans:
 
     async def end(self, cycle: str) -> None:
         """Whatever is left of the plan goes, and the announcement last."""
-        await asyncio.gather(*(self._empty(f"{self._job}|{cycle}|{nibble}") for nibble in NIBBLES))
+        await Plan(self._store, self._job, cycle).clear()
         await self._store.commit(JOB, self._job, [Delete(PREFIX + cycle)])
-
-    async def _empty(self, partition: str) -> None:
-        while rows := await self._store.scan(TABLE, partition):
-            await commit_each(self._store, TABLE, [(partition, Delete(row.key)) for row in rows])
 
     async def abandoned(self, now: float) -> list[str]:
         rows = await self._store.scan(JOB, self._job, after=PREFIX, before=PREFIX + AFTER_ALL)

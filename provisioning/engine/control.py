@@ -29,8 +29,6 @@ from provisioning.rules.instance import Acceptance
 from provisioning.rules.restart import ResetScope, parse_scopes
 from provisioning.schema import Clause, FilterGroup
 
-PARTITIONS = "0123456789abcdef"
-
 
 async def start(engine: Engine, *, by: str) -> JobState:
     """Lets cycles run again: after a pause, after 28 days in quarantine, and at once where a quarantine has slowed the
@@ -195,15 +193,12 @@ async def resync_filter(engine: Engine, clauses: Sequence[Clause], *, by: str) -
         for each in page:
             for user in owners_of(each.object, "user"):
                 rejected[user].append(each)
-    for nibble in PARTITIONS:
-        after = ""
-        while links := await context.links.page("user", nibble, after):
-            found = await context.source.users([link.id for link in links])
-            passing = [each.id for each in found.values() if _passes(groups, each)]
-            pendings = [Pending(user_key(user), "users", refresh=True, unproven=True) for user in passing]
-            await _offer(engine, pendings, [each for user in passing for each in rejected.get(user, ())])
-            number += len(passing)
-            after = links[-1].id
+    async for links in context.links.pages("user"):
+        found = await context.source.users([link.id for link in links])
+        passing = [each.id for each in found.values() if _passes(groups, each)]
+        pendings = [Pending(user_key(user), "users", refresh=True, unproven=True) for user in passing]
+        await _offer(engine, pendings, [each for user in passing for each in rejected.get(user, ())])
+        number += len(passing)
     return number
 
 

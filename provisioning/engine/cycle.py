@@ -19,7 +19,7 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from provisioning.engine.keys import BINS, add_counts, ranges
+from provisioning.engine.keys import BINS, NIBBLES, add_counts, ranges
 from provisioning.engine.progress import (
     Act,
     Compare,
@@ -44,7 +44,6 @@ from provisioning.model import REMOVING, Lane, ObjectType
 from provisioning.rules.instance import newest, newest_ended
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
-NIBBLES = "0123456789abcdef"
 WAIT_FOR_SLOT = 5.0
 ACTING: dict[Phase, Lane] = {
     "act leavers": "leavers",

@@ -23,7 +23,6 @@ from msgspec import Struct
 from provisioning.engine.access import Access, read_access
 from provisioning.engine.context import Context
 from provisioning.engine.links import Links
-from provisioning.engine.managed import PARTITIONS
 from provisioning.errors import ObjectError, Unauthorized
 from provisioning.model import Link, ObjectType, Record, SourceObject
 from provisioning.rules.comparison import loose
@@ -137,17 +136,14 @@ class Discovery:
         records that it has let go of and another job has taken over.
         """
         ours = job == self._context.job.id
-        for partition in PARTITIONS:
-            after = ""
-            while page := await links.page(self.kind, partition, after):
-                for link in page:
-                    known = self._holders.get(link.sys_id) if link.sys_id else None
-                    if link.sys_id and (known is None or (known.released and not link.released)):
-                        written = {name: link.written[name] for name in (WEB, "identity_type") if name in link.written}
-                        self._holders[link.sys_id] = _Holder(
-                            job, ours, link.id, link.linked, link.released, written or _NOTHING
-                        )
-                after = page[-1].id
+        async for page in links.pages(self.kind):
+            for link in page:
+                known = self._holders.get(link.sys_id) if link.sys_id else None
+                if link.sys_id and (known is None or (known.released and not link.released)):
+                    written = {name: link.written[name] for name in (WEB, "identity_type") if name in link.written}
+                    self._holders[link.sys_id] = _Holder(
+                        job, ours, link.id, link.linked, link.released, written or _NOTHING
+                    )
 
     async def read_records(self, watch: Watch) -> None:
         rights = await self._context.rights.of_accounts() if self.kind == "user" else Rights()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from provisioning.engine.keys import AFTER_ALL, digest
+from provisioning.engine.keys import AFTER_ALL, NIBBLES, digest
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.model import Edge
@@ -86,7 +86,7 @@ class Waiting:
     async def everything(self, limit: int = 1000) -> list[tuple[str, str]]:
         """Up to `limit` (missing, waiting) pairs, for `status` and for display values that may exist by now."""
         pairs: list[tuple[str, str]] = []
-        for nibble in "0123456789abcdef":
+        for nibble in NIBBLES:
             after, page = "", min(PAGE, limit - len(pairs))
             while page and (rows := await self._store.scan(WAITING, f"{self._job}|{nibble}", after=after, limit=page)):
                 pairs.extend((str(row.data["missing"]), str(row.data["object"])) for row in rows)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from provisioning.engine.edges import Edges
 from provisioning.engine.jobs import JobRows
+from provisioning.engine.keys import NIBBLES
 from provisioning.engine.links import Links
 from provisioning.engine.ports import Target
 from provisioning.errors import InstanceChanged, RowConflict
@@ -31,7 +32,6 @@ from provisioning.rules.instance import (
     with_written,
 )
 
-PARTITIONS = "0123456789abcdef"
 KINDS: tuple[ObjectType, ...] = ("user", "group")
 KEEP_SECONDS = 300.0
 MADE = "sys_created_on"
@@ -179,8 +179,8 @@ class KnownInstance:
 
     async def _some_linked(self, kind: ObjectType, number: int, known: Collection[str]) -> list[str]:
         wanted: list[str] = []
-        each_partition = -(-number // len(PARTITIONS)) + 1
-        for nibble in PARTITIONS:
+        each_partition = -(-number // len(NIBBLES)) + 1
+        for nibble in NIBBLES:
             links = await self._links.page(kind, nibble, "", limit=2 * each_partition)
             new = [f"{kind}:{link.sys_id}" for link in links if link.linked and f"{kind}:{link.sys_id}" not in known]
             wanted += new[:each_partition]

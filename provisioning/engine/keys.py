@@ -13,6 +13,8 @@ from typing import Any
 from provisioning.model import ObjectType
 
 BINS = tuple(f"{n:02x}" for n in range(256))
+NIBBLES = "0123456789abcdef"
+"""The partitions: what a bin's name begins with."""
 AFTER_ALL = "~"
 """Sorts behind every character that our keys use."""
 

@@ -19,6 +19,7 @@ from provisioning.engine.control import order_evaluation
 from provisioning.engine.edges import Edges
 from provisioning.engine.engine import Engine
 from provisioning.engine.jobs import counting
+from provisioning.engine.keys import NIBBLES
 from provisioning.engine.links import Known
 from provisioning.engine.observe import observe
 from provisioning.engine.plan import CYCLE_PLAN
@@ -32,22 +33,11 @@ from provisioning.rules.neighbours import WAY_OUT
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, guarded_group, protected_account
 from provisioning.rules.scope import in_scope, reasons
 
-PARTITIONS = "0123456789abcdef"
 KINDS: tuple[ObjectType, ...] = ("user", "group")
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SYS_ID = re.compile(r"[0-9a-f]{32}")
 
 logger = logging.getLogger(__name__)
-
-
-async def pages(context: Context, kinds: Sequence[ObjectType] = KINDS) -> AsyncIterator[Sequence[Link]]:
-    """All links in the order of their rows, up to 1,000 at a time: a partition after the other."""
-    for kind in kinds:
-        for nibble in PARTITIONS:
-            after = ""
-            while links := await context.links.page(kind, nibble, after):
-                yield links
-                after = links[-1].id
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +49,14 @@ class Place:
     after: str
 
 
-START = Place(KINDS[0], PARTITIONS[0], "")
+START = Place(KINDS[0], NIBBLES[0], "")
 
 
 async def page_of_linked(context: Context, place: Place, top: int) -> tuple[Sequence[Link], Place | None]:
     """Up to `top` links that name a record, from a place on, and the place to go on from; None at the end."""
     found: list[Link] = []
     for kind in KINDS[KINDS.index(place.kind) :]:
-        for nibble in PARTITIONS:
+        for nibble in NIBBLES:
             if kind == place.kind and nibble < place.nibble:
                 continue
             after = place.after if (kind, nibble) == (place.kind, place.nibble) else ""
@@ -136,7 +126,7 @@ async def verify(context: Context) -> AsyncIterator[Sequence[Checked]]:
     read has not vanished.
     """
     twice = await _linked_twice(context)
-    async for links in pages(context):
+    async for links in context.links.pages(*KINDS):
         mapping = context.job.schema.mapping(links[0].type)
         columns = (await context.target.dictionary())[mapping.table]
         matched = dict.fromkeys(each.target for attributes in mapping.matching for each in attributes)
@@ -154,7 +144,7 @@ async def _linked_twice(context: Context) -> set[tuple[ObjectType, str]]:
     twice: set[tuple[ObjectType, str]] = set()
     for kind in KINDS:
         seen: set[str] = set()
-        async for links in pages(context, (kind,)):
+        async for links in context.links.pages(kind):
             for sys_id in (link.sys_id for link in links if link.sys_id and link.linked):
                 if sys_id in seen:
                     twice.add((kind, sys_id))

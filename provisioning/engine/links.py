@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from provisioning.engine.keys import digest, partition_of
+from provisioning.engine.keys import NIBBLES, digest, partition_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict
@@ -66,6 +66,17 @@ class Links:
         """Links of one partition behind the id `after`, in order of their ids."""
         rows = await self._store.scan(LINK, f"{self._job}|{kind}|{nibble}", after=after, limit=limit)
         return [msgspec.convert(row.data, Link) for row in rows]
+
+    async def pages(self, *kinds: ObjectType) -> AsyncIterator[Sequence[Link]]:
+        """All links of these kinds in the order of their rows, up to 1,000 at a time. Those of a page may be changed or
+        forgotten before the next one.
+        """
+        for kind in kinds:
+            for nibble in NIBBLES:
+                after = ""
+                while links := await self.page(kind, nibble, after):
+                    yield links
+                    after = links[-1].id
 
     async def save(self, links: Sequence[tuple[Link, str]]) -> list[str | RowConflict]:
         """Writes each link on the condition that its row still has the ETag ("" means: that there is none)."""

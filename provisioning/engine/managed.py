@@ -9,26 +9,17 @@ from __future__ import annotations
 from collections import Counter
 
 from provisioning.engine.context import Context
-from provisioning.model import ObjectType
 from provisioning.rules.managed import MANAGED, managed_as
-
-PARTITIONS = "0123456789abcdef"
 
 
 async def count_managed(context: Context) -> dict[str, int]:
     """Reads every link and every membership; answers what a job would have counted that began with nothing."""
     found: Counter[str] = Counter({f"{MANAGED}user": 0, f"{MANAGED}group": 0, f"{MANAGED}member": 0})
-    kinds: tuple[ObjectType, ...] = ("user", "group")
-    for kind in kinds:
-        for partition in PARTITIONS:
-            after = ""
-            while links := await context.links.page(kind, partition, after):
-                for link in links:
-                    found.update(managed_as(link))
-                after = links[-1].id
-                if kind == "group":
-                    for link in links:
-                        found[f"{MANAGED}member"] += await _count_members(context, link.id)
+    async for links in context.links.pages("user", "group"):
+        for link in links:
+            found.update(managed_as(link))
+            if link.type == "group":
+                found[f"{MANAGED}member"] += await _count_members(context, link.id)
     return dict(found)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from provisioning.engine.keys import AFTER_ALL, BINS, bin_of
+from provisioning.engine.keys import AFTER_ALL, BINS, NIBBLES, bin_of
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
@@ -153,9 +153,16 @@ class Plan:
 
     async def left(self) -> list[PlanRow]:
         """Some of the rows that are in the plan, whatever their lane; none when the plan is empty."""
-        partitions = sorted({self._partition(name) for name in BINS})
-        scans = await asyncio.gather(*(self._store.scan(TABLE, partition) for partition in partitions))
+        scans = await asyncio.gather(*(self._store.scan(TABLE, self._partition(nibble)) for nibble in NIBBLES))
         return [_plan_row(row) for rows in scans for row in rows]
+
+    async def clear(self) -> None:
+        """Drops all rows, whatever is decided."""
+        await asyncio.gather(*(self._empty(self._partition(nibble)) for nibble in NIBBLES))
+
+    async def _empty(self, partition: str) -> None:
+        while rows := await self._store.scan(TABLE, partition):
+            await commit_each(self._store, TABLE, [(partition, Delete(row.key)) for row in rows])
 
     async def planned(self, object_keys: Collection[str]) -> set[str]:
         """Those of the objects that are to be created or updated, not to be removed."""

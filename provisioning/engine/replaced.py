@@ -12,8 +12,6 @@ from msgspec.structs import replace
 from provisioning.engine.work import Work
 from provisioning.model import Link, Pending, membership_key, user_key
 
-NIBBLES = "0123456789abcdef"
-
 
 async def stage_what_refers(work: Work, links: Sequence[Link]) -> None:
     """Of those who had a record before this one: memberships, and who has one of them as manager. What was taken from a
@@ -50,13 +48,12 @@ async def _stage_members(work: Work, group: str) -> None:
 
 async def _stage_reports(work: Work, managers: Collection[str]) -> None:
     """No index leads from a manager to the reports: all links are read, and no side is asked."""
-    for nibble in NIBBLES if managers else ():
-        after = ""
-        while links := await work.context.links.page("user", nibble, after):
-            reports = [link for link in links if link.manager in managers and link.linked]
-            staged = [Pending(user_key(link.id), "users", refresh=True) for link in reports]
-            work.tally.add_staged(await work.plan.stage(staged))
-            after = links[-1].id
+    if not managers:
+        return
+    async for links in work.context.links.pages("user"):
+        reports = [link for link in links if link.manager in managers and link.linked]
+        staged = [Pending(user_key(link.id), "users", refresh=True) for link in reports]
+        work.tally.add_staged(await work.plan.stage(staged))
 
 
 async def stage_behind_the_times(work: Work, written: Mapping[str, tuple[str, Collection[str]]]) -> None:

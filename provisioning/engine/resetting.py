@@ -5,7 +5,6 @@ what is gone is not found again. The log stays: it is the record of what was don
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from itertools import product
 
 from provisioning.engine.audit import PREFIX
 from provisioning.engine.collecting import ASSIGNMENT
@@ -13,7 +12,7 @@ from provisioning.engine.context import Context
 from provisioning.engine.due import DUE, HELD
 from provisioning.engine.edges import EDGE, WAITING
 from provisioning.engine.jobs import CYCLE, JOB
-from provisioning.engine.keys import AFTER_ALL
+from provisioning.engine.keys import AFTER_ALL, NIBBLES, partition_of
 from provisioning.engine.links import KEY, LINK, TARGET
 from provisioning.engine.neighbours import WAITER
 from provisioning.engine.nesting import NESTED
@@ -22,12 +21,10 @@ from provisioning.engine.progress import Reset, StepResult
 from provisioning.engine.rejections import TABLE as REJECTED
 from provisioning.engine.transactions import commit_each
 from provisioning.engine.work import Work
-from provisioning.model import ObjectType
 from provisioning.rows import Delete
 from provisioning.rules.linkage import loosened
 from provisioning.rules.restart import drops_links
 
-NIBBLES = "0123456789abcdef"
 PAGE = 1000
 
 
@@ -49,19 +46,14 @@ async def drop_links(context: Context) -> AsyncIterator[None]:
     it is offered again. Stops after each page that it changed.
     """
     job = context.job.id
-    kinds: tuple[ObjectType, ...] = ("user", "group")
-    for kind in kinds:
-        for nibble in NIBBLES:
-            after = ""
-            while links := await context.links.page(kind, nibble, after):
-                loose = {link.id: loosened(link) for link in links}
-                changed = [found for link in links if (found := loose[link.id]) is not None and found != link]
-                await context.records.release(links)
-                await context.links.put(changed)
-                await context.links.forget([link for link in links if loose[link.id] is None])
-                after = links[-1].id
-                if changed:
-                    yield
+    async for links in context.links.pages("user", "group"):
+        loose = {link.id: loosened(link) for link in links}
+        changed = [found for link in links if (found := loose[link.id]) is not None and found != link]
+        await context.records.release(links)
+        await context.links.put(changed)
+        await context.links.forget([link for link in links if loose[link.id] is None])
+        if changed:
+            yield
     for table, partition in _partitions(job):
         if table not in {LINK, NESTED, HELD}:
             async for _ in _empty(context, table, partition):
@@ -77,16 +69,13 @@ async def forget_objects(context: Context) -> AsyncIterator[None]:
     Memberships go before the links of their groups, which are the way to them.
     """
     job = context.job.id
-    for nibble in NIBBLES:
-        after = ""
-        while groups := await context.links.page("group", nibble, after):
-            for group in groups:
-                async for _ in _empty(context, EDGE, f"{job}|{group.id}"):
-                    yield
-                async for _ in _empty(context, NESTED, f"{job}|in|{group.id}"):
-                    yield
-            after = groups[-1].id
-            yield
+    async for groups in context.links.pages("group"):
+        for group in groups:
+            async for _ in _empty(context, EDGE, f"{job}|{group.id}"):
+                yield
+            async for _ in _empty(context, NESTED, f"{job}|in|{group.id}"):
+                yield
+        yield
     async for _ in _forget_links(context):
         yield
     for partition in _partitions(job):
@@ -116,13 +105,12 @@ def _partitions(job: str) -> list[tuple[str, str]]:
 
 async def _forget_links(context: Context) -> AsyncIterator[None]:
     """With each page its records are released: no other job is to wait for a job that is gone."""
-    kinds: tuple[ObjectType, ...] = ("user", "group")
-    for kind, nibble in product(kinds, NIBBLES):
-        while links := await context.links.page(kind, nibble, ""):
-            await context.records.release(links)
-            partition = f"{context.job.id}|{kind}|{nibble}"
-            await commit_each(context.store, LINK, [(partition, Delete(link.id)) for link in links])
-            yield
+    job = context.job.id
+    async for links in context.links.pages("user", "group"):
+        await context.records.release(links)
+        deletions = [(partition_of(job, link.type, link.id), Delete(link.id)) for link in links]
+        await commit_each(context.store, LINK, deletions)
+        yield
 
 
 async def forget_job(context: Context) -> None:

@@ -370,6 +370,10 @@ class Histories(RuleBasedStateMachine):
         outlived = self._live()
         self.world.fuse.set(0, "")
         self.world.instance.faults.clear()
+        self._mourn(outlived=outlived, buried=buried)
+
+    def _mourn(self, *, outlived: bool, buried: bool) -> None:
+        """The next process goes on at once where somebody can prove that this one is dead, else when its lease ends."""
         if not outlived and buried:
             self.world.bury()
         elif not outlived:
@@ -380,10 +384,7 @@ class Histories(RuleBasedStateMachine):
         self.world.fuse.set(number, fault)
         outlived = self._live()
         self.world.fuse.set(0, "")
-        if not outlived and buried:
-            self.world.bury()
-        elif not outlived:
-            self.world.pass_time(LEASE_SECONDS)
+        self._mourn(outlived=outlived, buried=buried)
 
     @rule(fault=st.sampled_from(AT_SERVICENOW), skip=st.integers(0, 5))
     def run_a_cycle_while_servicenow_fails(self, fault: tuple[str, str, dict[str, Any]], skip: int) -> None:
