@@ -52,7 +52,11 @@ def test_no_two_neighbours_would_fit_into_one_range(bins, limit):
 
 def test_nothing_staged_gives_no_range():
     assert list(ranges({}, 10)) == []
-    assert list(ranges({"00": 0}, 10)) == []
+
+
+def test_a_bin_whose_rows_nobody_has_counted_is_in_a_range_all_the_same():
+    assert list(ranges({"00": 0}, 10)) == [("00", "00", 0)]
+    assert list(ranges({"00": 9, "01": 0, "02": 8}, 10)) == [("00", "01", 9), ("02", "02", 8)]
 
 
 def test_the_memberships_of_a_group_stay_together_with_it():

@@ -35,33 +35,49 @@ Send = Callable[[Work, Sequence[Ready]], Awaitable[None]]
 
 async def run_batches(work: Work, ready: Sequence[Ready], slots: int, deadline: float, send: Send) -> frozenset[str]:
     """Answers the keys of the rows that were not sent; all others are settled. One batch more than there are slots is
-    prepared, or settled, meanwhile.
+    prepared, or settled, meanwhile. Slots of other steps that have ended are used as well.
     """
     by_group = await _of_groups_with_roles(work, ready)
     in_turn = {each.row.key for rows in by_group.values() for each in rows}
     batches = _Batches(work, slots, deadline, send)
     queue = deque(each for each in ready if each.row.key not in in_turn)
-    runs = [batches.run(queue) for _ in range(slots + 1)]
+    runs = [asyncio.create_task(batches.run(queue)) for _ in range(slots + 1)]
     if by_group:
-        runs.append(batches.run_in_turn(by_group))
-    # A failing batch does not cut off the others.
-    for result in await asyncio.gather(*runs, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+        runs.append(asyncio.create_task(batches.run_in_turn(by_group)))
+    widening = asyncio.create_task(batches.widen(queue, runs))
+    try:
+        # A failing batch does not cut off the others.
+        while left := [run for run in runs if not run.done()]:
+            await asyncio.wait(left)
+    finally:
+        for task in (widening, *runs):  # the runs have ended, unless this one is to end before them
+            task.cancel()
+        await asyncio.gather(widening, *runs, return_exceptions=True)
+    for run in runs:
+        run.result()
     return frozenset(each.row.key for rows in (queue, *by_group.values()) for each in rows)
 
 
 class _Batches:
     def __init__(self, work: Work, slots: int, deadline: float, send: Send) -> None:
-        self._work, self._slots, self._deadline, self._send = work, slots, deadline, send
+        self._work, self._deadline, self._send = work, deadline, send
+        # Whoever may get more slots keeps the batches small that would have to wait for one that runs.
+        self._most = slots if work.lending is None else work.lending.most
         self._begun = False
         self._tried = set[str]()
 
     async def run(self, queue: deque[Ready]) -> None:
         while queue and await self._may_go_on():
-            fair = max(TOO_FEW_TO_SHARE, -(-len(queue) // self._slots))
+            fair = max(TOO_FEW_TO_SHARE, -(-len(queue) // self._most))
             if batch := _taken(queue, min(self._size, fair)):  # another run may have taken the last ones meanwhile
                 await self._run(batch)
+
+    async def widen(self, queue: deque[Ready], runs: list[asyncio.Task[None]]) -> None:
+        """Adds a run for each slot that becomes free elsewhere."""
+        lending = self._work.lending
+        while queue and lending is not None and lending.slots < lending.most:
+            await asyncio.sleep(POLL)
+            runs += [asyncio.create_task(self.run(queue)) for _ in range(await lending.more())]
 
     async def run_in_turn(self, by_group: dict[str, deque[Ready]]) -> None:
         turns = Turns(self._work.context.store, self._work.origin.instance, str(uuid.uuid4()))

@@ -13,7 +13,7 @@ to the phase that takes care of it, so that no row is left when the cycle finish
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -127,15 +127,16 @@ def _give_out(progress: Progress, now: float, pace: Pace) -> Progress:
     if progress.todo and not width:
         return replace(progress, retry_at=now + WAIT_FOR_SLOT)
     steps = progress.todo[:width]
-    shared = tuple(_share(step, position, len(steps), pace.slots) for position, step in enumerate(steps))
+    shared = tuple(
+        replace(step, slots=slots) if isinstance(step, Act | Decide) else step
+        for step, slots in zip(steps, divided(pace.slots, len(steps)), strict=True)
+    )
     return replace(progress, steps=shared, todo=progress.todo[width:])
 
 
-def _share(step: Step, position: int, steps: int, slots: int) -> Step:
+def divided(slots: int, steps: int) -> Sequence[int]:
     """All granted slots, divided anew each time; those that would stay idle go to the steps at the front."""
-    if not isinstance(step, Act | Decide):
-        return step
-    return replace(step, slots=slots // steps + (1 if position < slots % steps else 0))
+    return [slots // steps + (position < slots % steps) for position in range(steps)]
 
 
 def _apply(progress: Progress, step: Step, result: StepResult) -> Progress:
@@ -236,9 +237,19 @@ def _enter_next(progress: Progress, pace: Pace) -> Progress:
     """The next wave of this phase, or the phase that follows, with its steps."""
     if progress.later:
         patient = progress.wave_done > 0
-        todo = tuple(replace(step, patient=patient) for step in progress.later)
+        todo = tuple(replace(step, patient=patient) for step in _joined(progress.later, pace.chunk))
         return replace(progress, todo=todo, later=(), wave_done=0)
     return _enter(progress, _following(progress), pace)
+
+
+def _joined(later: Sequence[Act], limit: int) -> Iterator[Act]:
+    """Neighbouring ranges as one step where few of their rows are left: a step of a few rows leaves slots idle."""
+    steps = sorted(later, key=lambda step: step.first)
+    while steps:
+        step = steps.pop(0)
+        while steps and step.rows + steps[0].rows <= limit:
+            step = replace(step, last=steps[0].last, rows=step.rows + steps.pop(0).rows)
+        yield step
 
 
 def _following(progress: Progress) -> Phase:

@@ -34,6 +34,7 @@ from provisioning.engine.judging import RESTARTED, after_cycle, told_after_cycle
 from provisioning.engine.keys import BINS
 from provisioning.engine.managed import count_managed
 from provisioning.engine.notifying import after_end, notify
+from provisioning.engine.lending import Lending
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
     Act,
@@ -327,22 +328,25 @@ class Engine:
         """
         step = progress.steps[number]
         repeated = isinstance(step, Decide | Act) and not await self.context.rows.begin_step(progress, number)
-        result = await self._attempt(step, progress)
+        result = await self._attempt(step, progress, number)
         if repeated:
             result = replace(result, repeated=True)
         await self.context.rows.save_result(progress.cycle, progress.round, number, result)
         return result
 
-    async def _attempt(self, step: Step, progress: Progress) -> StepResult:
+    async def _attempt(self, step: Step, progress: Progress, number: int) -> StepResult:
         context, tally = self.context, Tally()
         refused = context.target.refused
         try:
             holder = None if progress.dry_run else progress.driver
             share = None if progress.dry_run else Share(self.shares, context.job.id, context.job.pace.slots)
-            work = Work(context, context.plan(CYCLE_PLAN), await self.origin(progress.cycle), tally, holder, share)
+            granted = [each.slots if isinstance(each, Decide | Act) else 0 for each in progress.steps]
+            lending = Lending(context.rows, context.target, progress, number, granted)
+            origin = await self.origin(progress.cycle)
+            work = Work(context, context.plan(CYCLE_PLAN), origin, tally, holder, share, lending)
             if holder is not None:
                 await context.rows.renew_lease(holder, context.now())
-            with context.target.share(step.slots if isinstance(step, Decide | Act) else 0):
+            with lending:
                 if isinstance(step, Decide | Act):
                     await context.instance.require_same(
                         progress.driver or progress.cycle, self.instance, progress.written, progress.ended

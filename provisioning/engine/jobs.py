@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from provisioning.engine import audit
 from provisioning.engine.executions import Execution, History, add_execution, execution_of
+from provisioning.engine.keys import AFTER_ALL
 from provisioning.engine.ports import Store
 from provisioning.engine.progress import Progress, StepResult
 from provisioning.errors import LeaseLost, RowConflict
@@ -228,6 +229,15 @@ class JobRows:
         keys = [(partition, _result_key(progress.round, n)) for n in range(len(progress.steps))]
         rows = await self._store.get_many(CYCLE, keys)
         return [msgspec.convert(rows[key].data, StepResult) if key in rows else None for key in keys]
+
+    async def reported(self, progress: Progress) -> frozenset[int]:
+        """Which of the steps in flight have ended."""
+        first, steps = _result_key(progress.round, 0), range(len(progress.steps))
+        rows = await self._store.scan(
+            CYCLE, f"{self.job}|{progress.cycle}", after=first[:-1], before=first + AFTER_ALL, limit=len(steps) or 1
+        )
+        keys = {row.key for row in rows}
+        return frozenset(number for number in steps if _result_key(progress.round, number) in keys)
 
     async def begin_step(self, progress: Progress, number: int) -> bool:
         """Notes that a step in flight begins; False when it has begun before: it is delivered again."""

@@ -44,7 +44,9 @@ def chosen_sys_id(tenant: str, kind: str, source_id: str, generation: int) -> st
 
 
 def ranges(bins: Mapping[str, int], limit: int) -> Iterator[tuple[str, str, int]]:
-    """Ranges (first bin, last bin, rows) that hold about `limit` rows each; a bin is never split."""
+    """Ranges (first bin, last bin, rows) that hold about `limit` rows each; a bin is never split, and one that is
+    named with no rows is in a range all the same.
+    """
     first, rows = "", 0
     last = ""
     for name in sorted(bins):
@@ -52,7 +54,7 @@ def ranges(bins: Mapping[str, int], limit: int) -> Iterator[tuple[str, str, int]
             yield first, last, rows
             first, rows = "", 0
         first, last, rows = first or name, name, rows + bins[name]
-    if rows:
+    if first:
         yield first, last, rows
 
 

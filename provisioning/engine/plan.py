@@ -81,7 +81,8 @@ class Plan:
         return f"{self._prefix}|{bin_name[0]}"
 
     async def stage(self, changes: Iterable[Pending], *, earlier: bool = False) -> Bins:
-        """Stores changes, merged with what is pending of the same objects; answers the rows by lane and bin. With
+        """Stores changes, merged with what is pending of the same objects; answers the new rows by lane and bin. A bin
+        whose rows all waited there to be decided before is named with 0: whoever staged them may not have told. With
         `earlier` they were read before what the plan holds, which then tells the state.
 
         Several steps may stage the same object at the same time: a conflict reads again and merges again.
@@ -97,13 +98,15 @@ class Plan:
         for partition, group in by_partition.items():
             for start in range(0, len(group), OBJECTS_AT_ONCE):
                 some = group[start : start + OBJECTS_AT_ONCE]
-                for staged in await self._stage_some(partition, some, earlier=earlier):
+                for staged, is_new in await self._stage_some(partition, some, earlier=earlier):
                     counts, name = bins.setdefault(staged.lane, {}), bin_of(staged.object)
-                    counts[name] = counts.get(name, 0) + 1
+                    counts[name] = counts.get(name, 0) + is_new
         return bins
 
-    async def _stage_some(self, partition: str, changes: Sequence[Pending], *, earlier: bool) -> list[Pending]:
-        """The rows as they are stored now."""
+    async def _stage_some(
+        self, partition: str, changes: Sequence[Pending], *, earlier: bool
+    ) -> list[tuple[Pending, bool]]:
+        """The rows as they are stored now, and whether each is one more to be decided in its lane."""
         for _ in range(TRIES):
             staged, operations = await self._merging(partition, changes, earlier=earlier)
             try:
@@ -115,11 +118,11 @@ class Plan:
 
     async def _merging(
         self, partition: str, changes: Sequence[Pending], *, earlier: bool
-    ) -> tuple[list[Pending], list[Operation]]:
+    ) -> tuple[list[tuple[Pending, bool]], list[Operation]]:
         present = await self._store.get_many(
             TABLE, [(partition, _key(lane, c.object)) for c in changes for lane in _lanes(c.object)]
         )
-        staged: list[Pending] = []
+        staged: list[tuple[Pending, bool]] = []
         operations: list[Operation] = []
         for change in changes:
             keys = [(partition, _key(lane, change.object)) for lane in _lanes(change.object)]
@@ -129,10 +132,10 @@ class Plan:
                 known = msgspec.convert(row.data, Pending)
                 merged = merge(merged, known) if earlier else merge(known, merged)
             merged = replace(merged, lane=_lane_to_be_decided_in(merged))
-            staged.append(merged)
             key, data = _key(merged.lane, change.object), msgspec.to_builtins(merged)
             operations.extend(Delete(row.key, row.etag) for row in rows if row.key != key)
             same = next((row for row in rows if row.key == key), None)
+            staged.append((merged, same is None or same.data.get("decision") is not None))
             operations.append(Replace(key, data, same.etag) if same else Insert(key, data))
         return staged, operations
 

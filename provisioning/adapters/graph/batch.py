@@ -1,6 +1,7 @@
-"""Many small reads in few requests: `$batch` with 20 of them at a time and several batches in flight. An item that is
-throttled or fails in passing is asked for again in a batch of its own; a page's nextLink becomes an item of a later
-batch. It knows addresses below the root, not what they hold.
+"""Many small reads in few requests: `$batch` with 20 of them at a time and several batches in flight. What does not
+fill a batch waits for what others ask meanwhile. An item that is throttled or fails in passing is asked for again in a
+batch of its own; a page's nextLink becomes an item of a later batch. It knows addresses below the root, not what they
+hold.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -48,24 +51,78 @@ def literal(text: str) -> str:
     return f"'{doubled}'"
 
 
+@dataclass(slots=True)
+class _Line:
+    """Addresses that are asked for in the same way, in the order of asking, with whoever waits for each answer."""
+
+    call: Call
+    headers: dict[str, str]
+    waiting: list[tuple[str, asyncio.Future[JSON | None]]] = field(default_factory=list)
+    under_way: int = 0
+
+
 class Batches:
     """Reads through one session, at most `concurrency` batches at a time over all its callers."""
 
     def __init__(self, session: GraphSession, *, concurrency: int = 4) -> None:
         self._session = session
         self._slots = asyncio.Semaphore(concurrency)
+        self._lines: dict[tuple[Call, tuple[tuple[str, str], ...]], _Line] = {}
+        self._sending = set[asyncio.Task[None]]()
 
     async def objects(
         self, urls: Sequence[str], call: Call, *, headers: dict[str, str] | None = None
     ) -> list[JSON | None]:
         """What each address holds, in their order; None where Graph says that there is nothing."""
-        chunks = [urls[start : start + BATCH_SIZE] for start in range(0, len(urls), BATCH_SIZE)]
+        key = (call, tuple(sorted((headers or {}).items())))
+        line = self._lines.setdefault(key, _Line(call, headers or {}))
+        loop = asyncio.get_running_loop()
+        asked: list[asyncio.Future[JSON | None]] = [loop.create_future() for _ in urls]
+        line.waiting += zip(urls, asked, strict=True)
+        self._send_full(line)
+        if not line.under_way:
+            self._send_rest(line)
+        answers: list[JSON | None] = []
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def _send_full(self, line: _Line) -> None:
+        while len(line.waiting) >= BATCH_SIZE:
+            self._send(line)
+
+    def _send_rest(self, line: _Line) -> None:
+        """Nobody waits longer than for the batch that was under way."""
+        self._send_full(line)
+        if line.waiting:
+            self._send(line)
+
+    def _send(self, line: _Line) -> None:
+        batch, line.waiting = line.waiting[:BATCH_SIZE], line.waiting[BATCH_SIZE:]
+        line.under_way += 1
+        task = asyncio.create_task(self._deliver(line, batch))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _deliver(self, line: _Line, batch: Sequence[tuple[str, asyncio.Future[JSON | None]]]) -> None:
+        """Each answer to who waits for it. A failure is everybody's whose address was in the batch."""
+        wanted = [(url, asked) for url, asked in batch if not asked.done()]  # others do not wait any more
         try:
-            async with asyncio.TaskGroup() as together:
-                tasks = [together.create_task(self._settle(chunk, call, headers or {})) for chunk in chunks]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
-        return [answer for task in tasks for answer in task.result()]
+            answers = await self._settle([url for url, _ in wanted], line) if wanted else []
+        except asyncio.CancelledError:
+            for _, asked in wanted:
+                asked.cancel()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is waited for
+            for _, asked in wanted:
+                if not asked.done():
+                    asked.set_exception(error)
+        else:
+            for (_, asked), answer in zip(wanted, answers, strict=True):
+                if not asked.done():
+                    asked.set_result(answer)
 
     async def collections(
         self, urls: Sequence[str], call: Call, *, headers: dict[str, str] | None = None
@@ -94,18 +151,23 @@ class Batches:
             raise Unavailable(f"a page of {call.what} from Microsoft Graph names itself as the next one")
         return path
 
-    async def _settle(self, urls: Sequence[str], call: Call, headers: dict[str, str]) -> list[JSON | None]:
+    async def _settle(self, urls: Sequence[str], line: _Line) -> list[JSON | None]:
         """The answers of up to 20 addresses, those that were put off asked for again."""
         answers: dict[int, JSON | None] = {}
         waiting = dict(enumerate(urls))
         for attempt in range(1, ATTEMPTS + 1):
-            items = await self._post(waiting, call, headers)
+            try:
+                items = await self._post(waiting, line.call, line.headers)
+            finally:
+                if attempt == 1:
+                    line.under_way -= 1
+                    self._send_rest(line)
             waits = [] if attempt == ATTEMPTS else [self._wait(items[n], attempt) for n in waiting]
             pause = max((wait for wait in waits if wait is not None), default=0.0)
             put_off = {n: waiting[n] for n, wait in zip(waiting, waits, strict=False) if wait is not None}
             if pause > LONGEST_WAIT:
                 put_off = {}
-            answers |= {n: _answer(items[n], url, call) for n, url in waiting.items() if n not in put_off}
+            answers |= {n: _answer(items[n], url, line.call) for n, url in waiting.items() if n not in put_off}
             waiting = put_off
             if not waiting:
                 break
