@@ -232,12 +232,9 @@ class JobRows:
 
     async def reported(self, progress: Progress) -> frozenset[int]:
         """Which of the steps in flight have ended."""
-        first, steps = _result_key(progress.round, 0), range(len(progress.steps))
-        rows = await self._store.scan(
-            CYCLE, f"{self.job}|{progress.cycle}", after=first[:-1], before=first + AFTER_ALL, limit=len(steps) or 1
-        )
-        keys = {row.key for row in rows}
-        return frozenset(number for number in steps if _result_key(progress.round, number) in keys)
+        partition, prefix = f"{self.job}|{progress.cycle}", _result_key(progress.round)
+        keys = {row.key for row in await self._store.scan(CYCLE, partition, after=prefix, before=prefix + AFTER_ALL)}
+        return frozenset(n for n in range(len(progress.steps)) if _result_key(progress.round, n) in keys)
 
     async def begin_step(self, progress: Progress, number: int) -> bool:
         """Notes that a step in flight begins; False when it has begun before: it is delivered again."""
@@ -398,5 +395,6 @@ def _begun_key(round_: int, number: int) -> str:
     return f"begun|{round_:08d}|{number:04d}"
 
 
-def _result_key(round_: int, number: int) -> str:
-    return f"result|{round_:08d}|{number:04d}"
+def _result_key(round_: int, number: int | None = None) -> str:
+    """Without a number, what the keys of the whole round begin with."""
+    return f"result|{round_:08d}|" if number is None else f"result|{round_:08d}|{number:04d}"
