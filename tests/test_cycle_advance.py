@@ -247,6 +247,17 @@ def test_a_step_and_the_one_that_went_on_from_it_meet_in_one_step_of_the_next_wa
     assert progress.steps == (Act("users", "00", "00", 5, slots=2),)
 
 
+def test_a_wave_of_few_rows_is_one_step_as_far_as_a_chunk_goes():
+    bins = {"00": PACE.chunk, "10": PACE.chunk, "20": PACE.chunk, "30": PACE.chunk}
+    progress = until(fresh(), "act users", staging(users=bins))
+    while progress.todo or not progress.later:
+        progress = advance(progress, [StepResult(done=1, deferred=PACE.chunk // 2)] * len(progress.steps), 0.0, PACE)
+    progress = advance(progress, [StepResult(done=1, deferred=PACE.chunk // 2)] * len(progress.steps), 0.0, PACE)
+    waves = [(step.first, step.last, step.rows) for step in (*progress.steps, *progress.todo)]
+    half = PACE.chunk // 2
+    assert waves == [("00", "10", 2 * half), ("20", "30", 2 * half)]
+
+
 # --- Failures -------------------------------------------------------------------------------------
 
 

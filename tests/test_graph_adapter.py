@@ -296,6 +296,32 @@ def test_no_more_batches_are_in_flight_than_allowed(world: World) -> None:
     assert world.between.busiest == 3
 
 
+def test_what_fills_no_batch_goes_with_what_others_ask_meanwhile(world: World) -> None:
+    users = [world.tenant.add_user() for _ in range(8 * 75)]  # five addresses each
+
+    async def crowd() -> list:
+        return await asyncio.gather(*(world.source.users(users[n::8]) for n in range(8)))
+
+    found = world.ask(crowd())
+
+    assert [set(some) for some in found] == [set(users[n::8]) for n in range(8)]
+    assert world.tenant.counts["POST /$batch"] == 3  # the first finds nothing to wait for, the other 35 fill two
+
+
+def test_a_batch_that_fails_fails_for_everybody_who_is_in_it_and_for_nobody_else(world: World) -> None:
+    users = [world.tenant.add_user() for _ in range(3)]
+    world.between.answer("/$batch", 403, '{"error": {"code": "Authorization_RequestDenied", "message": "no"}}')
+
+    async def crowd() -> list:
+        asking = [world.source.users([user]) for user in users]
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    first, *others = world.ask(crowd())
+
+    assert isinstance(first, Unauthorized)
+    assert [set(found) for found in others] == [{users[1]}, {users[2]}]
+
+
 # Proofs
 
 

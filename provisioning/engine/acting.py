@@ -7,6 +7,7 @@ batch; a worker that lost it sends nothing more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -52,9 +53,12 @@ ACCOUNT = ("active", "locked_out")
 HOLDS_ALL = "the record already holds every mapped value"
 
 
-async def act_range(work: Work, step: Act) -> Act | None:
-    """Works on up to a chunk of rows until the time box ends; answers the step that goes on, if there are more."""
-    deadline = work.context.now() + work.context.time_box
+async def act_range(work: Work, step: Act, *, tick: float = 0.0) -> Act | None:
+    """Works on up to a chunk of rows until the time box ends, or at `tick`, when who has left is to be looked for
+    again; answers the step that goes on, if there are more.
+    """
+    now = work.context.now()
+    deadline = min(now + work.context.time_box, tick if tick > now else math.inf)
     limit = work.context.job.pace.chunk
     rows = await work.plan.rows(step.lane, step.first, step.last, after=step.after, limit=limit)
     known = await _known(work, rows)

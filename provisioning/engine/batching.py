@@ -16,7 +16,7 @@ from provisioning.engine.turns import Turns
 from provisioning.engine.work import Work
 from provisioning.model import Decision, Link
 
-TOO_FEW_TO_SHARE = 8  # writes that go in one request although another slot is free: two would save seconds at most
+TOO_FEW_TO_SHARE = 16  # writes that go in one request although another slot is free: two would save seconds at most
 POLL = 1.0
 
 

@@ -436,7 +436,8 @@ async def carry_out(work: Work, step: Step, progress: Progress) -> StepResult:
         case ReadChanges() | Compare() | Sweep():
             return await _look_again(work, step)
         case Decide() | Act():
-            more = await decide_range(work, step) if isinstance(step, Decide) else await act_range(work, step)
+            tick = progress.collected + work.context.job.pace.interval
+            more = await (decide_range(work, step) if isinstance(step, Decide) else act_range(work, step, tick=tick))
             return replace(work.tally.result(), follow_up=more)
         case Review():
             return await review_cycle(work, step, progress.counts)
