@@ -90,17 +90,18 @@ def test_results_of_other_rounds_say_nothing(context):
 
 
 def test_steps_of_unequal_length_leave_no_call_idle(tmp_path):
-    """One large group beside small ones: its members are in one range, which no other step covers."""
-    with small_world(tmp_path, pace=Pace(slots=SLOTS, chunk=300)) as world:
-        members = [hire(world, f"user{n}") for n in range(300)]
+    """The members of a large group are in one range, which no other step covers."""
+    with small_world(tmp_path, pace=Pace(slots=SLOTS, chunk=400)) as world:
+        members = [hire(world, f"user{n}") for n in range(1000)]
+        few = [group_of(world, f"Few {number}", members[number]) for number in range(6)]
+        many = group_of(world, "Many", members[0])
         world.cycle()
-        group_of(world, "Everybody", *members)
-        for number in range(3):
-            group_of(world, f"Few {number}", *members[:100])
+        for number, group in enumerate((*few, *[many] * 900)):
+            world.directory.add_member(group, members[number + 10])
         capacity = world.instance.capacity
         capacity.set(nodes=1, slots_per_node=SLOTS)
-        capacity.set_times(insert=1.0)
+        capacity.set_times(insert=0.2)
         assert world.cycle().finished
         measures = capacity.measures()
-        assert measures["busy_seconds"] >= 600.0
+        assert measures["busy_seconds"] == pytest.approx(906 * 0.2)
         assert measures["busy_seconds"] >= 0.85 * measures["usable_seconds"]

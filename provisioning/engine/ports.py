@@ -99,6 +99,11 @@ class Target(Protocol):
         come back that nobody asked for.
         """
 
+    async def find_named(
+        self, named: Mapping[tuple[str, str], Collection[str]]
+    ) -> Mapping[tuple[str, str], Mapping[str, tuple[Record, ...]]]:
+        """As `find`, for the values of several (table, field) at once; of each record only that field."""
+
     def scan(self, table: str, fields: Collection[str]) -> AsyncIterator[RecordPage]:
         """All rows of a table, page by page, one call each, no row twice. Raises `ConfigError` when the table lacks a
         field.

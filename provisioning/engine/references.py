@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from provisioning.engine.ports import Target
 from provisioning.rules.mapping import Reference
@@ -39,18 +39,25 @@ class References:
             by_place: dict[tuple[str, str], set[Reference]] = defaultdict(set)
             for reference in missing:
                 by_place[reference.table, reference.column].add(reference)
-            for (table, column), some in by_place.items():
-                await self._look_up(table, column or await self._target.display_column(table), some, now)
+            await self._look_up(
+                {
+                    (table, column or await self._target.display_column(table)): some
+                    for (table, column), some in by_place.items()
+                },
+                now,
+            )
         return Looked(
             {ref: self._found[ref][0] for ref in wanted if ref in self._found},
             {ref: self._absent[ref][0] for ref in wanted if ref in self._absent},
         )
 
-    async def _look_up(self, table: str, column: str, references: Collection[Reference], now: float) -> None:
-        hits = await self._target.find(table, column, {reference.value for reference in references}, [column])
-        for reference in references:
+    async def _look_up(self, wanted: Mapping[tuple[str, str], Collection[Reference]], now: float) -> None:
+        """By table and column, all in one question."""
+        named = {place: {reference.value for reference in references} for place, references in wanted.items()}
+        hits = await self._target.find_named(named)
+        for place, reference in ((place, each) for place, references in wanted.items() for each in references):
             value = reference.value
-            exact = [hit["sys_id"] for hit in hits.get(value, ()) if hit.get(column) == value]
+            exact = [hit["sys_id"] for hit in hits[place].get(value, ()) if hit.get(place[1]) == value]
             self._found.pop(reference, None)
             self._absent.pop(reference, None)
             if len(exact) == 1:

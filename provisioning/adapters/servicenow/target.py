@@ -91,6 +91,28 @@ class ServiceNowTarget:
                 hits.setdefault(loose(row[field]), {})[row["sys_id"]] = row
         return {value: tuple(found.values()) for value in asked if (found := hits.get(loose(value)))}
 
+    async def find_named(
+        self, named: Mapping[tuple[str, str], Collection[str]]
+    ) -> Mapping[tuple[str, str], Mapping[str, tuple[Record, ...]]]:
+        """In one call as far as it takes them, and raises as `find`."""
+        asked: dict[tuple[str, str], list[str]] = {}
+        questions: list[Lookup] = []
+        for (table, field), values in named.items():
+            await self._require(table, (field,))
+            asked[table, field] = [value for value in dict.fromkeys(values) if refusal(value) is None]
+            questions += lookups(table, field, asked[table, field], _with_key(field, (field,)))
+        hits: dict[tuple[str, str, str], dict[str, Record]] = {}
+        for lookup, rows in await self._reader.rows(questions):
+            for row in rows:
+                place = (lookup.table, lookup.field, loose(row[lookup.field]))
+                hits.setdefault(place, {})[row["sys_id"]] = row
+        return {
+            (table, field): {
+                value: tuple(found.values()) for value in values if (found := hits.get((table, field, loose(value))))
+            }
+            for (table, field), values in asked.items()
+        }
+
     async def scan(self, table: str, fields: Collection[str]) -> AsyncIterator[RecordPage]:
         """Holds one page at a time; by offset, where query ACLs forbid ranges, also the sys_ids that it has seen."""
         await self._require(table, fields)
