@@ -115,7 +115,7 @@ class Control:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, users: int, groups: int, seed: int = 1) -> Iterator[Served]:
+def serving(folder: Path, *, users: int, groups: int, seed: int = 1, plain: bool = False) -> Iterator[Served]:
     """Starts the emulators on free ports of 127.0.0.1 and ends them with the block, whatever happens in it."""
     env_file = folder / "emulators.env"
     said = folder / "emulators.log"
@@ -124,6 +124,7 @@ def serving(folder: Path, *, users: int, groups: int, seed: int = 1) -> Iterator
             [
                 *(sys.executable, "-m", "tests.emulators", "--graph-port", "0", "--servicenow-port", "0"),
                 *("--users", str(users), "--groups", str(groups), "--seed", str(seed), "--env-file", str(env_file)),
+                *(("--plain",) if plain else ()),
             ],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

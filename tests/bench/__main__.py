@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import warnings
 
-from tests.bench import capacity, discovery, leaver, load, mapping, pysnc
+from tests.bench import capacity, discovery, large, leaver, load, mapping, pysnc, reading, startup
 from tests.bench.report import publish
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--groups", type=int, default=200)
     parser.add_argument("--accounts", type=int, default=250_000, help="of the instance that discover reads")
+    parser.add_argument("--large", type=int, default=100_000, help="users of the large company")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the Graph SDK's own deprecations
     size = f"{options.users:,} users, {options.groups} groups"
@@ -31,6 +32,11 @@ def main() -> None:
                 f"Discovery: {accounts:,} accounts, {tenant:,} users in Entra, in virtual time",
                 discovery.discovering(accounts, tenant),
             ),
+            (
+                f"A company of {options.large:,} users, emulators in another process, no service time",
+                large.growing(options.users, options.large),
+            ),
+            ("Reading Graph, and starting", [*reading.reading(), *startup.starting()]),
             ("Mapping", [("one user through the default mapping / json.loads of its Graph JSON", cost, "at most 15")]),
         ]
     )

@@ -22,6 +22,7 @@ import uvicorn
 
 from tests.emulators import graph, servicenow, tenant
 from tests.emulators.graph import Tenant
+from tests.emulators.plain_tenant import seed_plainly
 from tests.emulators.servicenow import Instance
 from tests.emulators.servicenow.certificate import write_certificate
 
@@ -39,7 +40,10 @@ def main() -> int:
         return 1
     addresses = [f"{'https' if options.https else 'http'}://{HOST}:{door.getsockname()[1]}" for door in doors]
     directory = Tenant(seed=options.seed)
-    tenant.seed(directory, users=options.users, groups=options.groups, seed=options.seed)
+    if options.plain:
+        seed_plainly(directory, users=options.users, groups=options.groups)
+    else:
+        tenant.seed(directory, users=options.users, groups=options.groups, seed=options.seed)
     instance = Instance(url=addresses[1])
     fill = servicenow.seed_pysnc if options.profile == "pysnc" else servicenow.seed_instance
     fill(
@@ -83,6 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--groups", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plain", action="store_true", help="everybody alike and in one group, for measuring")
     parser.add_argument(
         "--profile",
         choices=("company", "pysnc"),
