@@ -66,7 +66,7 @@ def test_the_last_step_of_a_round_has_all_its_calls(context):
 
 def test_what_was_lent_is_given_back_with_the_step(context):
     progress = in_flight(2, SLOTS)
-    budget = context.target._session.budget  # noqa: SLF001 - what the adapter makes of it
+    budget = context.target._session.budget
 
     async def story() -> None:
         await context.rows.save_result(progress.cycle, progress.round, 0, StepResult())

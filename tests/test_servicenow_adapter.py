@@ -64,6 +64,24 @@ def test_records_come_grouped_by_the_value_asked_for_inactive_ones_included(worl
     assert set(david) == {"sys_id", "user_name", "active", "email"}
 
 
+def test_values_of_several_tables_are_found_in_one_call_each_where_it_was_asked_for(world):
+    world.instance.insert("cmn_department", {"name": "Astronomy"})
+    world.instance.insert("cmn_location", {"name": "Observatory"})
+    world.do(world.target.dictionary())
+    before = len(world.wire.batches)
+    asked = {
+        ("cmn_department", "name"): ["Astronomy", "Observatory", "caret^"],
+        ("cmn_location", "name"): ["Observatory", "Astronomy"],
+    }
+    found = world.do(world.target.find_named(asked))
+    assert len(world.wire.batches) == before + 1
+    names = {place: {value: [hit["name"] for hit in hits] for value, hits in of.items()} for place, of in found.items()}
+    assert names == {
+        ("cmn_department", "name"): {"Astronomy": ["Astronomy"]},
+        ("cmn_location", "name"): {"Observatory": ["Observatory"]},
+    }
+
+
 @pytest.mark.parametrize("value", NASTY)
 def test_a_value_with_signs_of_the_query_language_finds_itself_and_nobody_else(world, value):
     assert refusal(value) is None

@@ -8,6 +8,7 @@ knows no store.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from provisioning.errors import RowTooLarge
@@ -38,15 +39,19 @@ _WIRE_KEY_UNIT = 15
 _WIRE_TEXT_UNIT = 6
 
 
+_REFUSED = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Looking at each character took a tenth of the CPU of a load."""
+
+
 def check_key(name: str, value: str) -> None:
     """Refuse what Azure Tables refuses as a key, and the empty key, which no scan would find."""
     if not 0 < utf16_units(value) <= MAX_KEY_CHARACTERS:
         raise ValueError(f"{name} has {len(value)} characters; a key has 1 to {MAX_KEY_CHARACTERS}.")
-    for character in value:
-        if character in "/\\#?" or character < " " or "\x7f" <= character <= "\x9f":
-            raise ValueError(f"{name} {value!r} holds {character!r}; encode it before it becomes a key.")
-        if "\ud800" <= character <= "\udfff":
-            raise ValueError(f"{name} {value!r} holds half a surrogate pair; encode it before it becomes a key.")
+    if (found := _REFUSED.search(value)) is None:
+        return
+    if "\ud800" <= found.group() <= "\udfff":
+        raise ValueError(f"{name} {value!r} holds half a surrogate pair; encode it before it becomes a key.")
+    raise ValueError(f"{name} {value!r} holds {found.group()!r}; encode it before it becomes a key.")
 
 
 def key_bytes(key: str) -> bytes:

@@ -32,9 +32,9 @@ from provisioning.engine.failing import count_failing
 from provisioning.engine.jobs import JobState, Ruling, Tell, counting
 from provisioning.engine.judging import RESTARTED, after_cycle, told_after_cycle
 from provisioning.engine.keys import BINS
+from provisioning.engine.lending import Lending
 from provisioning.engine.managed import count_managed
 from provisioning.engine.notifying import after_end, notify
-from provisioning.engine.lending import Lending
 from provisioning.engine.plan import CYCLE_PLAN
 from provisioning.engine.progress import (
     Act,

@@ -1,6 +1,6 @@
 """The calls that a step may make at once: its own share, and with it those of the steps of its round that have ended.
-Whoever of a round is still at work divides the whole grant in the same way that it was first divided, so that no call is
-given to two steps, however late one of them notices that another has ended. Knows no row of the plan.
+Whoever of a round is still at work divides the whole grant in the same way that it was first divided, so that no call
+is given to two steps, however late one of them notices that another has ended. Knows no row of the plan.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from provisioning.errors import Unavailable
 class Lending:
     """The calls of the step `number` of a round, for as long as the block runs; `granted` are those of each step."""
 
-    def __init__(
-        self, rows: JobRows, target: Target, progress: Progress, number: int, granted: Sequence[int]
-    ) -> None:
+    def __init__(self, rows: JobRows, target: Target, progress: Progress, number: int, granted: Sequence[int]) -> None:
         self._rows = rows
         self._target = target
         self._progress = progress

@@ -27,7 +27,10 @@ def main() -> None:
         [
             ("The ServiceNow client, in virtual time", [*capacity.creating(), *capacity.matching()]),
             ("The ServiceNow client beside PySNC, over HTTPS in real time", pysnc.creating()),
-            (f"Cycles of a tenant: {size}, in virtual time", [*load.loading(options.users, options.groups), *leaver.leaving()]),
+            (
+                f"Cycles of a tenant: {size}, in virtual time",
+                [*load.loading(options.users, options.groups), *leaver.leaving()],
+            ),
             (
                 f"Discovery: {accounts:,} accounts, {tenant:,} users in Entra, in virtual time",
                 discovery.discovering(accounts, tenant),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
