@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -27,14 +28,25 @@ says nothing about them.
 def publish(sections: Iterable[tuple[str, list[Measure]]]) -> None:
     lines = [_HEAD, f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, Python {platform.python_version()}.", ""]
     for title, measures in sections:
-        table = Table("measure", "value", "bar", title=title)
-        lines += [f"## {title}", "", "| measure | value | bar |", "|---|---|---|"]
+        table = Table("measure", "value", "bar", "", title=title)
+        lines += [f"## {title}", "", "| measure | value | bar | |", "|---|---|---|---|"]
         for name, value, bar in measures:
-            table.add_row(name, value, bar)
-            lines.append(f"| {name.strip()} | {value} | {bar} |")
+            table.add_row(name, value, bar, verdict(value, bar))
+            lines.append(f"| {name.strip()} | {value} | {bar} | {verdict(value, bar)} |")
         lines.append("")
         Console().print(table)
     DOCUMENT.write_text("\n".join(lines), encoding="utf-8")
+
+
+def verdict(value: str, bar: str) -> str:
+    """Whether a bar is met, where it names a limit; of a value that shows how it comes about the last part counts."""
+    limit = re.match(r"(at most|at least|above) ([\d.,]+)", bar)
+    found = re.match(r"[\d.,]+", value.rpartition("= ")[2])
+    if limit is None or found is None:
+        return ""
+    number, bound = (float(text.replace(",", "")) for text in (found.group(), limit.group(2)))
+    met = {"at most": number <= bound, "at least": number >= bound, "above": number > bound}[limit.group(1)]
+    return "met" if met else "**missed**"
 
 
 def _machine() -> str:
