@@ -75,8 +75,10 @@ def growing(small: int, large: int) -> list[Measure]:
         ("  writes to ServiceNow", f"{quiet['writes']}", "at most 0"),
         (
             f"  store operations / those over {small:,}",
-            f"{quiet['operations']} / {few['quiet']['operations']} = "
-            f"{quiet['operations'] / few['quiet']['operations']:.2f}",
+            (
+                f"{quiet['operations']} / {few['quiet']['operations']} = "
+                f"{quiet['operations'] / few['quiet']['operations']:.2f}"
+            ),
             "at most 1.0: whatever the number of links",
         ),
         (f"{CHANGES} changes in {large:,} users: calls to both sides", f"{changed['calls']}", "at most 30"),
