@@ -308,6 +308,19 @@ def test_what_fills_no_batch_goes_with_what_others_ask_meanwhile(world: World) -
     assert world.tenant.counts["POST /$batch"] == 3  # the first finds nothing to wait for, the other 35 fill two
 
 
+def test_who_gives_up_before_the_batch_is_sent_leaves_nobody_waiting_behind(world: World) -> None:
+    user = world.tenant.add_user()
+
+    async def crowd() -> list:
+        given_up = asyncio.ensure_future(world.source.users([user]))
+        await asyncio.sleep(0)  # asked, and not yet sent
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        return await asyncio.wait_for(world.source.users([user]), 5)
+
+    assert set(world.ask(crowd())) == {user}
+
+
 def test_a_batch_that_fails_fails_for_everybody_who_is_in_it_and_for_nobody_else(world: World) -> None:
     users = [world.tenant.add_user() for _ in range(3)]
     world.between.answer("/$batch", 403, '{"error": {"code": "Authorization_RequestDenied", "message": "no"}}')

@@ -98,6 +98,10 @@ class Batches:
         if line.waiting:
             self._send(line)
 
+    def _make_way(self, line: _Line) -> None:
+        line.under_way -= 1
+        self._send_rest(line)
+
     def _send(self, line: _Line) -> None:
         batch, line.waiting = line.waiting[:BATCH_SIZE], line.waiting[BATCH_SIZE:]
         line.under_way += 1
@@ -108,8 +112,11 @@ class Batches:
     async def _deliver(self, line: _Line, batch: Sequence[tuple[str, asyncio.Future[JSON | None]]]) -> None:
         """Each answer to who waits for it. A failure is everybody's whose address was in the batch."""
         wanted = [(url, asked) for url, asked in batch if not asked.done()]  # others do not wait any more
+        if not wanted:
+            self._make_way(line)
+            return
         try:
-            answers = await self._settle([url for url, _ in wanted], line) if wanted else []
+            answers = await self._settle([url for url, _ in wanted], line)
         except asyncio.CancelledError:
             for _, asked in wanted:
                 asked.cancel()
@@ -159,8 +166,7 @@ class Batches:
                 items = await self._post(waiting, line.call, line.headers)
             finally:
                 if attempt == 1:
-                    line.under_way -= 1
-                    self._send_rest(line)
+                    self._make_way(line)
             waits = [] if attempt == ATTEMPTS else [self._wait(items[n], attempt) for n in waiting]
             pause = max((wait for wait in waits if wait is not None), default=0.0)
             put_off = {n: waiting[n] for n, wait in zip(waiting, waits, strict=False) if wait is not None}
