@@ -9,23 +9,21 @@
 The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
 """
 
-import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import azure.durable_functions as df  # type: ignore[import-untyped]
 import azure.functions as func
 
+from provisioning.api import ticking
 from provisioning.api.callers import caller
 from provisioning.api.responding import respond
 from provisioning.api.routes import ROUTES
 from provisioning.api.routing import Request, Route
-from provisioning.config import Settings
 from provisioning.engine import orchestration
 from provisioning.engine.engine import Engine
-from provisioning.errors import LeaseLost, RowConflict
+from provisioning.process import Process
 
 if TYPE_CHECKING:
     from provisioning.app import App
@@ -44,36 +42,6 @@ BUSY = frozenset(
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
-class Process:
-    """What a worker process opens when it is first needed and keeps until it ends; anew when another schema is in
-    force. The one before stays open for whoever is still at work with it.
-    """
-
-    def __init__(self) -> None:
-        self._opened: list[App] = []
-        self._open: Callable[[], Awaitable[App]] = _open_from_environment
-        self._opening = asyncio.Lock()
-
-    async def app(self) -> "App":
-        """Raises `ConfigError`: at each call, so that each answer says what is wrong."""
-        async with self._opening:
-            if not self._opened or not await self._opened[-1].is_current():
-                self._opened.append(await self._open())
-            return self._opened[-1]
-
-    def use(self, opening: "Callable[[], Awaitable[App]] | None") -> None:
-        """For a process that opens its app itself."""
-        self._opened = []
-        self._open = opening or _open_from_environment
-        self._opening = asyncio.Lock()
-
-
-async def _open_from_environment() -> "App":
-    from provisioning.app import open_app  # noqa: PLC0415 - health and indexing do without the adapters
-
-    return await open_app(Settings.load(os.environ))
-
-
 process = Process()
 
 
@@ -90,17 +58,7 @@ async def engine() -> Engine:
 async def tick(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
     if timer.past_due:
         logger.info("tick is late")
-    running = await engine()
-    await running.notify()
-    if await is_busy(running, client):
-        return
-    if not await running.is_due():
-        await running.prune()
-        return
-    try:
-        await start_cycle(running, client)
-    except (LeaseLost, RowConflict):
-        logger.info("job is held elsewhere", extra={"job": running.context.job.id})
+    await ticking.tick(AzureHost(client))
 
 
 @app.function_name("cycle")

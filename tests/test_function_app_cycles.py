@@ -14,6 +14,7 @@ import pytest
 import function_app
 from provisioning.engine import orchestration
 from provisioning.engine.cycle import Pace
+from provisioning.process import open_from_environment
 from tests.durable import Host, InProcess
 from tests.emulators.graph import ACCESS_TOKEN
 from tests.emulators.graph.behaviour import Fail
@@ -61,7 +62,7 @@ async def _always() -> bool:
 @pytest.fixture(autouse=True)
 def _own_process() -> Iterator[None]:
     yield
-    function_app.process.use(None)
+    function_app.process.use(open_from_environment)
 
 
 @pytest.fixture
