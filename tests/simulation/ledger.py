@@ -24,7 +24,8 @@ class Ledger:
     """`existing` had an account, or a group's record, when all was settled last; `reached` may have got one since.
     `meddled` is what others did to our accounts, by account and column. `excluded` are the countries that the scoping
     filter leaves out. `titles` are those of accounts that were there before. `forgotten` are leavers whose links a
-    restart has dropped: nothing can refer to them.
+    restart has dropped: nothing can refer to them. `interfered` says that others have changed or deleted what is ours
+    since, which only a comparison of everything finds.
     """
 
     company: Company
@@ -40,6 +41,7 @@ class Ledger:
     forgotten: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
     disabled_at: list[tuple[float, str]] = field(default_factory=list)
+    interfered: bool = False
 
     # The company as it is
 
@@ -151,6 +153,7 @@ class Ledger:
         after = self.company.instance.update("sys_user", row["sys_id"], {column: value}, by="abel.tuter")
         value = after[column]
         self.meddled[key, column] = value
+        self.interfered = True
         self._may_hold(key, column, value)
 
     def forget(self) -> None:
@@ -164,6 +167,7 @@ class Ledger:
             if any(each["manager"] == row["sys_id"] for each in rows):
                 self.meddled[other, "manager"] = ""
         self.company.instance.delete("sys_user", row["sys_id"])
+        self.interfered = True
         self.existing.discard(key)
         for other in self.company.people:  # a run that decided before that may name the record once more
             self._may_hold(other, "manager", row["sys_id"])
@@ -204,6 +208,7 @@ class Ledger:
 
     def settled(self) -> None:
         """What is there now is what later histories begin with."""
+        self.interfered = False
         accounts = self.accounts()
         self.existing = {key for key, rows in accounts.items() if rows[0][MARK]}
         self.existing |= {key for key in self.company.groups if self._records(key)}
