@@ -1,5 +1,5 @@
 """Each delivery of an activity of a cycle goes wrong in turn: the worker dies before it or after it, Durable delivers
-it twice, or takes what was done for a failure. However a cycle was disturbed, both sides and the state agree in the end.
+it twice, or takes what was done for a failure. However it was disturbed, both sides and the state agree in the end.
 """
 
 from __future__ import annotations
