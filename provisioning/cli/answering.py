@@ -19,6 +19,7 @@ from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import duration
 from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.engine.waiting_list import MOST_WAITING, counted
 from provisioning.model import Lifecycle
 from provisioning.rules.error_codes import ERROR_CODES
 from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
@@ -143,7 +144,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
-    waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
+    waiting = counted(await app.engine.context.waiting.everything(MOST_WAITING))
     rejected = await app.engine.context.rejections.count()
     elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {

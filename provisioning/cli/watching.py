@@ -16,7 +16,8 @@ from rich.text import Text
 
 from provisioning.app import App
 from provisioning.cli.shell import Shell
-from provisioning.cli.summary import KINDS, duration
+from provisioning.cli.summary import duration
+from provisioning.engine.executions import KINDS
 from provisioning.engine.progress import Decide
 from provisioning.engine.progress import Progress as Cycle
 

@@ -99,7 +99,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     since 1970) when a person asked to compare all of it. `settings` are those that the last cycle began with, with
     marks in place of what must not be shown.
     `last_code` is that of `last_failure`; `expected_since` is when a cycle was first expected to succeed, after a start
-    anew; `told` is what people were told of the job.
+    anew; `told` is what people were told of the job. `kept` are the settings that somebody gave over the API.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -133,6 +133,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     last_code: str = ""
     expected_since: float = 0.0
     told: Told = field(default_factory=Told)
+    kept: dict[str, str] = field(default_factory=dict)
 
     @property
     def in_quarantine(self) -> Quarantine | None:
