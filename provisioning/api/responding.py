@@ -15,7 +15,7 @@ async def respond(route: Route, request: Request, host: Host) -> Reply:
     call = Call(client_request_id(request.headers.get("client-request-id", "")))
     try:
         found = await route.handler(request, host)
-        return found if isinstance(found, Reply) else call.answer(found)
+        return call.complete(found) if isinstance(found, Reply) else call.answer(found, route.answers)
     except Refusal as refusal:
         return call.refuse(refusal)
     except ObjectError as error:
