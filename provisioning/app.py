@@ -195,7 +195,8 @@ class App:
         does not work and the way out.
         """
         if secrets is None:
-            report = await self.check_instance(test_writes=False)
+            async with self._beside(only_reads=True) as anew:  # its token is asked for now, with the secret as it is
+                report = await anew.check_instance(test_writes=False)
         else:
             kind, given, host = login_of(secrets)
             url = self.settings.instance_url if host is None else instance_of_servicenow(host, self.settings)

@@ -4,14 +4,20 @@ somebody again, links, waiting references and numbers for a monitor. Every answe
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from provisioning.api.answers import Refusal
 from provisioning.api.openapi import document
+from provisioning.api.plans import make_plan
+from provisioning.api.responding import respond
 from provisioning.api.routes import ROUTES
+from provisioning.api.routing import Host, Request, Route
+from provisioning.errors import Throttled
 from tests.api_place import WHO, ApiPlace, error_of
 
 DESCRIPTION = document(ROUTES, {})
@@ -60,6 +66,31 @@ def test_a_dry_run_says_what_the_next_cycle_does_and_does_nothing(place):
     assert (len(planned["value"]), planned["more"], planned["planId"]) == (5, True, None)
     assert {each["action"] for each in planned["value"]} == {"create"}
     assert (again["value"], again["counts"]["users"]["created"]) == ([], 0)
+
+
+def test_a_dry_run_that_takes_too_long_says_how_else_to_have_it(place):
+    async def story(client):
+        del client
+        params = {"sp": place.settings.service_principal_id, "job": place.settings.job_id}
+        request = Request("POST", "http://127.0.0.1/plan", params, {}, {}, b"", WHO)
+        with pytest.raises(Refusal, match="python -m provisioning plan") as refused:
+            await make_plan(request, place.host, longest=0.001)
+        return refused.value.status
+
+    assert place.run_plainly(story) == 503
+
+
+async def ask_for_a_pause(request: Request, host: Host) -> None:
+    del request, host
+    raise Throttled("the instance asks for a pause", retry_after=2.2)
+
+
+def test_a_pause_that_the_other_side_asks_for_is_passed_on(place):
+    route = Route("any", "GET", "any", None, ask_for_a_pause)
+    request = Request("GET", "http://127.0.0.1/any", {}, {}, {}, b"", WHO)
+    reply = asyncio.run(respond(route, request, place.host))
+    assert (reply.status, reply.headers["Retry-After"]) == (429, "3")
+    assert json.loads(reply.body)["error"]["innerError"]["request-id"] == reply.headers["request-id"]
 
 
 def test_a_dry_run_with_another_schema_says_what_that_would_change(place):
@@ -230,7 +261,8 @@ def test_numbers_are_told_as_prometheus_reads_them_and_as_json(place):
         for each in numbers["value"]
     }
     assert told == labelled
-    people = [row["name"] for row in place.instance.rows("sys_user", "user_nameLIKE@")]
+    people = [row[name] for row in place.instance.rows("sys_user", "user_nameLIKE@") for name in ("user_name", "email")]
+    people = [name for name in people if name]
     assert len(people) > 5
     assert not [name for name in people if name in text.text + json.dumps(numbers)]
 

@@ -117,6 +117,16 @@ def test_saved_credentials_that_are_refused_are_the_error_with_the_way_out(tmp_p
     assert "another-secret" not in response.text
 
 
+def test_a_secret_that_was_changed_is_tried_as_it_is_though_a_token_of_before_still_works(place):
+    async def story(client) -> list[int]:
+        first = await client.post(f"{place.job}/validateCredentials", json=credentials(saved=True))
+        place.instance.accounts.add_client(servicenow.CLIENT_ID, "rotated")
+        second = await client.post(f"{place.job}/validateCredentials", json=credentials(saved=True))
+        return [first.status_code, second.status_code]
+
+    assert place.run(story) == [204, 400]
+
+
 # --- secrets --------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ def _asked(token: str) -> Place:
     return Place(cast("Any", found[1]), found[2])
 
 
-async def make_plan(request: Request, host: Host) -> dict[str, Any]:
+async def make_plan(request: Request, host: Host, *, longest: float = LONGEST) -> dict[str, Any]:
     """A dry run: what the next cycle would do, or would do with the schema in the body. Nothing is written."""
     app, asked = await app_of(request, host), body_of(request.body, shapes.PlanToMake)
     top = top_of(request.query.get("$top", ""), DEFAULT_TOP, MOST)
@@ -68,13 +68,13 @@ async def make_plan(request: Request, host: Host) -> dict[str, Any]:
         except ConfigError as error:
             raise bad_request(f"{error}") from error
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(longest):
             found = await _dry_run(app, document, top)
     except TimeoutError as error:
         raise Refusal(
             503,
             "ServiceUnavailable",
-            f"The dry run takes longer than {LONGEST:.0f} s, and nothing of it is kept: use `python -m provisioning "
+            f"The dry run takes longer than {longest:.0f} s, and nothing of it is kept: use `python -m provisioning "
             "plan` for a job of this size.",
         ) from error
     context = app.engine.context
