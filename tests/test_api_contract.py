@@ -154,6 +154,16 @@ def test_what_does_not_exist_is_said_as_graph_says_it(place, address):
     assert violations(place) == []
 
 
+@pytest.mark.parametrize(("method", "address", "status"), [("GET", "/nowhere", 404), ("PATCH", "", 405)])
+def test_what_no_route_answers_is_refused_in_the_same_form(place, method, address, status):
+    async def story(client):
+        return await client.request(method, f"{place.job}{address}")
+
+    response = place.run_plainly(story)
+    assert response.status_code == status
+    assert error_of(response)["innerError"]["request-id"] == response.headers["request-id"]
+
+
 def test_another_application_is_not_served(place):
     other = place.principal.replace(place.settings.service_principal_id, "0" * 8 + "-0000-4000-8000-" + "0" * 12)
 
@@ -179,13 +189,14 @@ def test_a_second_job_is_not_made_and_the_answer_says_why(place):
 
 
 def test_only_the_properties_that_are_selected_are_answered(place):
-    async def story(client) -> tuple[dict, int]:
+    async def story(client) -> tuple[dict, list[int]]:
         found = (await client.get(f"{place.job}?$select=id,templateId")).json()
-        return found, (await client.get(f"{place.principal}/jobs?$filter=id eq 'x'")).status_code
+        ignored = (f"{place.principal}/jobs?$filter=id eq 'x'", f"{place.job}?$expand=schema")
+        return found, [(await client.get(each)).status_code for each in ignored]
 
     found, refused = place.run(story)
     assert {name for name in found if "@" not in name} == {"id", "templateId"}
-    assert refused == 400, "an option that would be ignored"
+    assert refused == [400, 400], "options that would be ignored"
 
 
 def test_every_route_has_a_role_of_its_own_but_health():

@@ -32,7 +32,7 @@ TYPES = {"user": "user to User", "group": "group to Group", "member": "member to
 
 async def list_jobs(request: Request, host: Host) -> dict[str, Any]:
     """The one job that this app provisions."""
-    refuse_options(request.query, "$select", "$top", "$count")
+    refuse_options(request.query, "$select", "$top")
     engine = await principal_of(request, host)
     found = selected(await _job(engine.context), request.query.get("$select", ""))
     return {"@odata.context": context_of(request.url, jobs_fragment(engine.context)), "value": [found]}
@@ -63,7 +63,7 @@ async def get_job(request: Request, host: Host) -> dict[str, Any]:
 
 
 async def _entity(request: Request, context: Context) -> dict[str, Any]:
-    refuse_options(request.query, "$select", "$expand")
+    refuse_options(request.query, "$select")
     found = selected(await _job(context), request.query.get("$select", ""))
     return {"@odata.context": context_of(request.url, f"{jobs_fragment(context)}/$entity"), **found}
 
