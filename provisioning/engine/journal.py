@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from provisioning.engine.keys import AFTER_ALL, bin_of, digest
@@ -222,6 +223,7 @@ def _hour(key: str) -> str:
     return f"{LAST_HOUR - (NEWEST_FIRST - int(key[:14])) // HOUR:08d}"
 
 
+@lru_cache(maxsize=64)
 def _name_of_hour(hour: str) -> str:
     return datetime.fromtimestamp((LAST_HOUR - int(hour)) * HOUR // 1000, UTC).strftime("%Y%m%d%H")
 
