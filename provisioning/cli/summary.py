@@ -8,7 +8,10 @@ from rich.text import Text
 
 from provisioning.engine.executions import KINDS
 from provisioning.engine.summary import COLUMNS, Summary
+from provisioning.rules.durations import duration
 
+STATUS_STYLES = {"success": "green", "warning": "yellow", "skipped": "cyan", "failure": "red"}
+"""Of the statuses of log entries."""
 STYLES = {"created": "green", "updated": "cyan", "disabled": "yellow", "deleted": "yellow", "held": "magenta"} | {
     "failed": "red"
 }
@@ -35,13 +38,3 @@ def footer_of(summary: Summary) -> str:
         f"{summary.graph_requests:,} requests to Graph, {summary.servicenow_requests:,} to ServiceNow, "
         f"{duration(summary.seconds)}"
     )
-
-
-def duration(seconds: float) -> str:
-    if seconds < 10:  # noqa: PLR2004 - below ten seconds a tenth is worth showing
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [f"{number} {unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if number]
-    return " ".join([*parts, f"{rest} s"] if not days else parts)
