@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from provisioning.engine.keys import digest
@@ -46,6 +47,15 @@ class Due:
             found |= {key.rsplit(":", 1)[0] if escrow.code == GUARDED else key for key, escrow in failed}
             after = rows[-1].key
         return found
+
+    async def codes(self, cleared: float) -> tuple[dict[str, int], bool]:
+        """The error codes of what has failed and is to be tried again, the most frequent first, as `failing` counts;
+        only of the next thousand that are due. The second answer says whether there are more.
+        """
+        rows = await self._store.scan(DUE, self._job, limit=PAGE)
+        escrows = [escrow for row in rows if (escrow := msgspec.convert(row.data, Pending).escrow) is not None]
+        found = Counter(each.code for each in escrows if not is_forgotten(each, cleared))
+        return dict(found.most_common()), len(rows) == PAGE
 
     async def memberships(self, group: str) -> set[str]:
         """The keys of a group's memberships that wait for their time. Reads all that waits."""
