@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from provisioning.dashboard.views.overview import Facts
+from dataclasses import replace
+
+from provisioning.dashboard.views import overview, plan
 from provisioning.engine import waiting_list
 from provisioning.engine.engine import Engine
+from provisioning.engine.planned import Place, page
+from provisioning.engine.previews import Previews
+from provisioning.rules.planned import as_json
 
 CYCLES = 200
 """More than a day of cycles, at any interval that makes sense."""
+PLANNED = 50
+"""Decisions on a page."""
 
 
-async def overview_facts(engine: Engine) -> Facts:
+async def overview_facts(engine: Engine) -> overview.Facts:
     context = engine.context
     state, _ = await context.rows.state()
     found = await context.rows.progress()
     failing, more = await context.due.codes(state.escrows_cleared)
     waiting = waiting_list.counted(await context.waiting.everything(waiting_list.MOST_WAITING))
-    return Facts(
+    return overview.Facts(
         now=context.now(),
         job=context.job.id,
         instance=engine.instance,
@@ -30,3 +37,21 @@ async def overview_facts(engine: Engine) -> Facts:
         waiting=waiting,
         rejected=await context.rejections.count(),
     )
+
+
+async def plan_facts(engine: Engine, action: str, after: str) -> plan.Facts:
+    """What of the newest preview is asked for; of what is held without one, as it is held now."""
+    context = engine.context
+    state, _ = await context.rows.state()
+    previews = Previews(context.store, context.job.id)
+    preview = await previews.newest()
+    facts = plan.Facts(context.now(), state, preview, action, after=after)
+    if preview is not None and preview.ended and not preview.failure:
+        decisions, following = await previews.page(preview.id, action, after, PLANNED)
+    elif state.held is not None and action in {"", "held"}:
+        found, place = await page(engine, Place("held", after), PLANNED)
+        decisions = [as_json(each.decision, held=True) for each in found]
+        following = place.after if place is not None else ""
+    else:
+        return facts
+    return replace(facts, decisions=decisions, following=following)

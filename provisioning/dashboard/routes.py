@@ -5,10 +5,13 @@ from __future__ import annotations
 from provisioning.api.answers import Refusal, Reply
 from provisioning.api.routing import Host, Request, Role, Route
 from provisioning.dashboard.pages import Frame, Notice, form_of, may_operate, page, see_other, shown, static_reply
-from provisioning.dashboard.reading import overview_facts
+from provisioning.dashboard.previews import order_preview
+from provisioning.dashboard.reading import overview_facts, plan_facts
 from provisioning.dashboard.views.overview import overview as overview_view
+from provisioning.dashboard.views.plan import plan_view
 from provisioning.engine import control
 from provisioning.engine.engine import Engine
+from provisioning.engine.previews import ORDER
 from provisioning.errors import LeaseLost, RowConflict
 
 DONE = {
@@ -55,6 +58,21 @@ async def pause(request: Request, engine: Engine, host: Host) -> Reply:
     return see_other("/dashboard?done=paused")
 
 
+async def plan(request: Request, engine: Engine, host: Host) -> Reply:
+    del host
+    action = request.query.get("action", "")
+    if action and action not in ORDER:
+        raise Refusal(400, "Request_BadRequest", f"There is no action of that name: take one of {', '.join(ORDER)}.")
+    view = plan_view(await plan_facts(engine, action, request.query.get("after", "")))
+    return page("plan.html", frame_of(request, engine, "Plan", "plan"), view=view, refresh=view.refresh)
+
+
+async def make_plan(request: Request, engine: Engine, host: Host) -> Reply:
+    del engine
+    await order_preview(await host.app(), by=request.by)
+    return see_other("/dashboard/plan")
+
+
 async def approve(request: Request, engine: Engine, host: Host) -> Reply:
     del host
     await engine.approve(_plan(request), by=request.by)
@@ -81,6 +99,8 @@ async def static(request: Request, host: Host) -> Reply:
 
 PAGES = (
     Route("dashboard_overview", "GET", "dashboard", Role.READ, shown(overview)),
+    Route("dashboard_plan", "GET", "dashboard/plan", Role.READ, shown(plan)),
+    Route("dashboard_make_plan", "POST", "dashboard/plan", Role.OPERATE, shown(make_plan)),
     Route("dashboard_static", "GET", "dashboard/static/{name}", Role.READ, static),
     Route("dashboard_run", "POST", "dashboard/run", Role.OPERATE, shown(run), drives=True),
     Route("dashboard_start", "POST", "dashboard/start", Role.OPERATE, shown(start), drives=True),
