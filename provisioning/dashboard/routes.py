@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import cast, get_args
+
 from provisioning.api.answers import Refusal, Reply
 from provisioning.api.routing import Host, Request, Role, Route
+from provisioning.dashboard.log_reading import EXPORTED, SEEN, as_csv, as_json, exported, find_entry, search_page
 from provisioning.dashboard.pages import Frame, Notice, form_of, may_operate, page, see_other, shown, static_reply
 from provisioning.dashboard.previews import order_preview
 from provisioning.dashboard.reading import overview_facts, plan_facts
+from provisioning.dashboard.views.log_search import ACTIONS, STATUSES, search_of
+from provisioning.dashboard.views.logs import entry_view, logs_view
 from provisioning.dashboard.views.overview import overview as overview_view
 from provisioning.dashboard.views.plan import plan_view
 from provisioning.engine import control
 from provisioning.engine.engine import Engine
 from provisioning.engine.previews import ORDER
-from provisioning.errors import LeaseLost, RowConflict
+from provisioning.errors import LeaseLost, QueryError, RowConflict
+from provisioning.rules.log_tables import Table
 
 DONE = {
     "run": Notice("good", "A cycle has begun."),
@@ -92,6 +98,51 @@ def _plan(request: Request) -> str:
     return plan
 
 
+async def logs(request: Request, engine: Engine, host: Host) -> Reply:
+    del host
+    search, token = search_of(request.query), request.query.get("after", "")
+    try:
+        found = await search_page(engine.context, search, token)
+    except QueryError as error:
+        raise Refusal(400, "Request_BadRequest", str(error)) from error
+    view = logs_view(
+        search, found.entries, now=engine.context.now(), first=not token, token=found.next_token, seen=SEEN
+    )
+    frame = frame_of(request, engine, "Log", "logs")
+    return page("logs.html", frame, view=view, statuses=STATUSES, actions=ACTIONS, most=EXPORTED)
+
+
+async def log_entry(request: Request, engine: Engine, host: Host) -> Reply:
+    del host
+    change, at = request.query.get("change", ""), request.query.get("at", "")
+    try:
+        entry = await find_entry(engine.context, change, at)
+    except ValueError:
+        entry = None
+    if entry is None:
+        raise Refusal(404, "Request_ResourceNotFound", "The log has no such entry; it may be too old by now.")
+    view = entry_view(entry, engine.context.now())
+    return page("entry.html", frame_of(request, engine, view.who, "logs"), view=view)
+
+
+async def export_logs(request: Request, engine: Engine, host: Host) -> Reply:
+    del host
+    form, tables = request.query.get("form", ""), get_args(Table)
+    if form != "json" and form not in tables:
+        raise Refusal(400, "Request_BadRequest", f"form must be json or one of {', '.join(tables)}.")
+    try:
+        entries = await exported(engine.context, search_of(request.query))
+    except QueryError as error:
+        raise Refusal(400, "Request_BadRequest", str(error)) from error
+    if form == "json":
+        return _file(as_json(entries), "application/json", "ProvisioningLogs.json")
+    return _file(as_csv(entries, cast("Table", form)), "text/csv; charset=utf-8", f"{form}.csv")
+
+
+def _file(text: str, type_: str, name: str) -> Reply:
+    return Reply(200, text, {"Content-Type": type_, "Content-Disposition": f'attachment; filename="{name}"'})
+
+
 async def static(request: Request, host: Host) -> Reply:
     del host
     return static_reply(request.params.get("name", ""))
@@ -101,6 +152,9 @@ PAGES = (
     Route("dashboard_overview", "GET", "dashboard", Role.READ, shown(overview)),
     Route("dashboard_plan", "GET", "dashboard/plan", Role.READ, shown(plan)),
     Route("dashboard_make_plan", "POST", "dashboard/plan", Role.OPERATE, shown(make_plan)),
+    Route("dashboard_logs", "GET", "dashboard/logs", Role.READ, shown(logs)),
+    Route("dashboard_log_entry", "GET", "dashboard/logs/entry", Role.READ, shown(log_entry)),
+    Route("dashboard_export_logs", "GET", "dashboard/logs/export", Role.READ, shown(export_logs)),
     Route("dashboard_static", "GET", "dashboard/static/{name}", Role.READ, static),
     Route("dashboard_run", "POST", "dashboard/run", Role.OPERATE, shown(run), drives=True),
     Route("dashboard_start", "POST", "dashboard/start", Role.OPERATE, shown(start), drives=True),
