@@ -6,7 +6,7 @@ from typing import cast, get_args
 
 from provisioning.api.answers import Refusal, Reply
 from provisioning.api.routing import Host, Request, Role, Route
-from provisioning.dashboard.log_reading import EXPORTED, SEEN, as_csv, as_json, exported, find_entry, search_page
+from provisioning.dashboard.log_reading import EXPORTED, as_csv, as_json, exported, find_entry, names_of, search_page
 from provisioning.dashboard.pages import Frame, Notice, form_of, may_operate, page, see_other, shown, static_reply
 from provisioning.dashboard.previews import order_preview
 from provisioning.dashboard.reading import overview_facts, plan_facts
@@ -105,9 +105,7 @@ async def logs(request: Request, engine: Engine, host: Host) -> Reply:
         found = await search_page(engine.context, search, token)
     except QueryError as error:
         raise Refusal(400, "Request_BadRequest", str(error)) from error
-    view = logs_view(
-        search, found.entries, now=engine.context.now(), first=not token, token=found.next_token, seen=SEEN
-    )
+    view = logs_view(search, found, now=engine.context.now(), first=not token)
     frame = frame_of(request, engine, "Log", "logs")
     return page("logs.html", frame, view=view, statuses=STATUSES, actions=ACTIONS, most=EXPORTED)
 
@@ -121,7 +119,7 @@ async def log_entry(request: Request, engine: Engine, host: Host) -> Reply:
         entry = None
     if entry is None:
         raise Refusal(404, "Request_ResourceNotFound", "The log has no such entry; it may be too old by now.")
-    view = entry_view(entry, engine.context.now())
+    view = entry_view(entry, await names_of(engine.context, [entry]), engine.context.now())
     return page("entry.html", frame_of(request, engine, view.who, "logs"), view=view)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -70,35 +70,66 @@ class EntryView:
     same: str
 
 
-def logs_view(
-    search: Search, entries: Sequence[Mapping[str, Any]], *, now: float, first: bool, token: str | None, seen: int
-) -> LogsView:
-    """`token` goes on where this page has ended, None at the end of the log; `seen` entries were looked at for it."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what was searched for. `token` goes on where it ends, None at the end of the log; `looked` is how many
+    entries were looked through for it where that made it end before it was full, else 0. `names` are those of users and
+    groups by their ids, for memberships.
+    """
+
+    entries: Sequence[Mapping[str, Any]]
+    token: str | None
+    looked: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def logs_view(search: Search, page: Found, *, now: float, first: bool) -> LogsView:
+    entries, token = page.entries, page.token
     following = search.address(after=token) if token is not None else ""
-    found = len(entries)
-    if token is not None and found < seen:
-        told = f"{counted(found, 'entry', 'entries')} among the last {seen:,} that were looked through."
+    if page.looked:
+        told = f"{counted(len(entries), 'entry', 'entries')} among {page.looked:,} that were looked through."
     elif not entries:
         told = "Nothing that this search asks for." if search.given else "Nothing has been logged yet."
     else:
         told = ""
     return LogsView(
         search=search,
-        lines=tuple(_line(each, now) for each in entries),
+        lines=tuple(_line(each, page.names, now) for each in entries),
         told=told,
         first="" if first else search.address(),
         following=following,
-        words="Look further back" if told else "Older entries",
+        words="Look further back" if page.looked else "Older entries",
         exports=tuple(_exports(search)),
     )
 
 
-def _line(entry: Mapping[str, Any], now: float) -> LogLine:
+def _line(entry: Mapping[str, Any], names: Mapping[str, str], now: float) -> LogLine:
     address = Search().address(f"{ADDRESS}/entry", change=entry["changeId"], at=entry["activityDateTime"])
     status, action = entry["provisioningStatusInfo"]["status"], entry["provisioningAction"]
     return LogLine(
-        _at(entry, now), STATUSES.get(status, NONE), ACTIONS.get(action, NONE), sentence_case(sentence(entry)), address
+        _at(entry, now),
+        STATUSES.get(status, NONE),
+        ACTIONS.get(action, NONE),
+        sentence_case(named(entry, names)),
+        address,
     )
+
+
+def _action(entry: Mapping[str, Any]) -> Badge:
+    return ACTIONS.get(entry["provisioningAction"], NONE)
+
+
+def named(entry: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """The sentence of an entry; a membership is known by two ids, in whose place a person wants two names."""
+    text = sentence(entry)
+    for source_id in ids_of_membership(entry):
+        text = text.replace(source_id, names.get(source_id, source_id), 1)
+    return text
+
+
+def ids_of_membership(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    identity = entry["sourceIdentity"]
+    return tuple(str(identity["id"]).split(":")) if identity["identityType"] == "GroupMembership" else ()
 
 
 def _at(entry: Mapping[str, Any], now: float) -> Moment:
@@ -112,15 +143,15 @@ def _exports(search: Search) -> Iterator[tuple[str, str]]:
         yield f"CSV: {name}", search.address(f"{ADDRESS}/export", form=table)
 
 
-def entry_view(entry: Mapping[str, Any], now: float) -> EntryView:
+def entry_view(entry: Mapping[str, Any], names: Mapping[str, str], now: float) -> EntryView:
     info = entry["provisioningStatusInfo"]
     error = info["errorInformation"]
     source = entry["sourceIdentity"]
     return EntryView(
-        text=sentence_case(sentence(entry)),
+        text=sentence_case(named(entry, names)),
         at=_at(entry, now),
         status=STATUSES.get(info["status"], NONE),
-        action=ACTIONS.get(entry["provisioningAction"], NONE),
+        action=_action(entry),
         who=who_is_it(entry),
         error=tuple(_error(error)) if error else (),
         steps=tuple(_step(each) for each in entry["provisioningSteps"]),
