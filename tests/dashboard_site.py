@@ -81,7 +81,7 @@ class Site:
         self.instance.accounts.revoke_tokens()
 
     def let_in(self) -> None:
-        """Our secret is right again, and the app is opened anew: refused credentials are not shown again for a while."""
+        """Our secret is right again, and the app opened anew: what was refused is not shown again for a while."""
         self.instance.accounts.add_client(
             servicenow.CLIENT_ID, servicenow.CLIENT_SECRET, user=servicenow.INTEGRATION_USER
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from provisioning.engine.driver import Watcher, run_cycle
+from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
 from provisioning.engine.planned import planned, summary_of
 from provisioning.engine.positions import position_of
@@ -41,9 +41,9 @@ async def begin_preview(engine: Engine, *, by: str) -> Preview | None:
     return preview
 
 
-async def make_preview(engine: Engine, dry: Engine, preview: Preview) -> Preview:
+async def make_preview(engine: Engine, dry: Engine, preview: Preview, *, most: int = KEPT) -> Preview:
     """Runs the cycle of `dry`, an engine for a dry run of the same job, and keeps what comes of it with `engine`'s
-    state. What goes wrong with either side is told by the preview.
+    state, of each action the first `most`. What goes wrong with either side is told by the preview.
     """
     previews, now = Previews(engine.context.store, engine.context.job.id), engine.context.now
     position = "connecting"
@@ -60,7 +60,8 @@ async def make_preview(engine: Engine, dry: Engine, preview: Preview) -> Preview
 
     beating = asyncio.create_task(beat())
     try:
-        made = await _made(dry, preview, previews, watch)
+        progress = await run_cycle(dry, dry_run=True, watch=watch)
+        made = await _made(dry, progress, preview, previews, most)
     except ProvisioningError as error:
         logger.warning("preview failed", extra={"job": engine.context.job.id, "error": type(error).__name__})
         made = replace(preview, failure=str(error))
@@ -73,8 +74,7 @@ async def make_preview(engine: Engine, dry: Engine, preview: Preview) -> Preview
     return made
 
 
-async def _made(dry: Engine, preview: Preview, previews: Previews, watch: Watcher) -> Preview:
-    progress = await run_cycle(dry, dry_run=True, watch=watch)
+async def _made(dry: Engine, progress: Progress, preview: Preview, previews: Previews, most: int) -> Preview:
     if progress.halted is not None:
         return replace(preview, failure=progress.halted.message)
     summary = await summary_of(dry, progress, 0.0, (0, 0), dry=True)
@@ -84,7 +84,7 @@ async def _made(dry: Engine, preview: Preview, previews: Previews, watch: Watche
         decision = as_json(each.decision, held=each.held)
         action = "held" if each.held else str(decision["action"])
         numbers[action] = numbers.get(action, 0) + 1
-        if numbers[action] <= KEPT:
+        if numbers[action] <= most:
             some.append((action, numbers[action], decision))
         if len(some) == PAGE:
             await previews.add(preview.id, some)
