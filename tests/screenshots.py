@@ -34,6 +34,7 @@ def main() -> int:
 
 def live(site: Site) -> None:
     """A first load, and half a day after it."""
+    site.clock.pace = 0.01
     site.directory.delete_user(site.person(next(name for name in site.people() if len(name) > 40)))
     site.cycle()
     names = site.accounts()
@@ -51,6 +52,7 @@ def live(site: Site) -> None:
         site.directory.update_user(site.person(name), jobTitle="Head of Support")
     site.leave(names[70])
     site.clock.at -= 1500  # the next cycle is not due yet
+    site.clock.pace = 0.0
 
 
 def taken(browser: Browser, site: Site) -> list[Path]:

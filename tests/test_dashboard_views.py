@@ -202,6 +202,13 @@ def test_a_plan_that_lists_not_all_says_so():
     assert [(choice.label, choice.number) for choice in view.choices][:2] == [("All", f"{KEPT + 2:,}"), ("Held", "0")]
 
 
+def test_a_plan_that_is_older_than_the_last_cycle_says_so():
+    older = plan_view(PlanFacts(NOW, JobState(last_began=NOW - MINUTE), PREVIEW))
+    assert "A cycle has begun since then: make the plan anew." in older.details
+    newer = plan_view(PlanFacts(NOW, JobState(last_began=NOW - DAY), PREVIEW))
+    assert newer.details == ()
+
+
 # --- words --------------------------------------------------------------------------------------
 
 

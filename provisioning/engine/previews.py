@@ -72,7 +72,7 @@ class Previews:
         await commit_each(self._store, TABLE, writes)
 
     async def page(self, preview: str, action: str, after: str, top: int) -> tuple[list[dict[str, Any]], str]:
-        """Decisions of one action, or of all (""), behind a key, 999 at most; and the key to go on from, "" for none."""
+        """Decisions of one action, or of all (""), behind a key, 999 at most; and the key to go on from, or ""."""
         first = f"{ORDER.index(action)}|" if action else ""
         rows = await self._store.scan(
             TABLE, self._partition(preview), after=max(first, after), before=first + AFTER_ALL, limit=top + 1

@@ -152,6 +152,8 @@ def _details(facts: Facts) -> Iterator[str]:
         if any(numbers.values()):
             verb = "could not be provisioned" if name == "failed" else f"would be {name}"
             yield f"{kinds(numbers)} {verb}."
+    if preview.ended and preview.ended < facts.state.last_began:
+        yield "A cycle has begun since then: make the plan anew."
     over = [LABELS[action].lower() for action, number in preview.numbers.items() if number > KEPT]
     if over:
         yield f"Of {listed(over)} the first {KEPT:,} are listed; the command `plan --out plan.json` writes all."
