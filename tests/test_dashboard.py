@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from provisioning.engine import control
 from tests.browser import NARROW, WIDE, Browser
 from tests.dashboard_site import Site, site_of
 from tests.emulators import servicenow
@@ -176,6 +177,31 @@ def test_a_page_that_is_open_follows_a_cycle_to_its_end(browser: Browser, site: 
         expect(page.get_by_role("table", name="Last cycles, newest first").get_by_text("initial")).to_be_visible()
 
 
+def test_a_page_that_cannot_be_brought_up_to_date_says_so_and_goes_on_later(browser: Browser, site: Site):
+    site.instance.capacity.times = servicenow.ServiceTimes(request=0.5)
+    with browser.open(site.address) as window:
+        page = window.page
+        page.goto("/dashboard")
+        page.get_by_role("button", name="Run a cycle now").click()
+        page.context.set_offline(offline=True)
+        lost = page.get_by_text("This page could not be brought up to date.")
+        expect(lost).to_be_visible(timeout=20_000)
+        page.context.set_offline(offline=False)
+        expect(lost).to_be_hidden(timeout=20_000)
+        window.complaints.clear()  # the browser itself tells of each try
+    site.finish()
+
+
+def test_a_button_of_a_page_that_is_out_of_date_orders_nothing_that_cannot_be(browser: Browser, site: Site):
+    site.cycle()
+    with browser.open(site.address) as window:
+        window.page.goto("/dashboard")
+        site.run(control.pause(site.app.engine, by="Bob"))
+        window.page.get_by_role("button", name="Run a cycle now").click()
+        expect(window.page.get_by_text("somebody has paused it")).to_be_visible()
+        window.complaints.clear()  # the browser itself complains of the status
+
+
 def test_the_overview_counts_what_was_done_what_fails_and_what_waits(browser: Browser, busy: Site):
     with browser.open(busy.address) as window:
         page = window.page
@@ -189,6 +215,8 @@ def test_the_overview_counts_what_was_done_what_fails_and_what_waits(browser: Br
             r"The last 4 cycles: \d of them wrote something", page.get_by_role("img").get_attribute("aria-label")
         )
         expect(page.get_by_text(re.compile("references? to a record of cmn_department"))).to_be_visible()
+        page.get_by_text("Who waits for whom").click()
+        expect(page.get_by_text("waits for a record of cmn_department")).to_be_visible()
         expect(page.get_by_text("The next cycle is due in 40 min")).to_be_visible()
 
 

@@ -12,7 +12,7 @@ from html import unescape
 import httpx
 import pytest
 
-from provisioning.model import Create, Decision, Fail, ScopeCheck, Written
+from provisioning.model import Create, Decision, Escrow, Fail, Pending, ScopeCheck, Written, user_key
 from provisioning.rules.summary import Occurrence
 from tests.dashboard_site import Site, site_of
 from tests.virtual_time import EPOCH
@@ -33,7 +33,9 @@ def site(tmp_path_factory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def long(site) -> Iterator[httpx.Client]:
-    """The pages of a job whose log has 100,000 entries of the last 20 days; one of them tells of a failure."""
+    """The pages of a job whose log has 100,000 entries of the last 20 days; one of them tells of a failure. Thousands
+    of people fail now, and thousands wait for somebody.
+    """
     site.run(fill(site), seconds=300)
     with httpx.Client(base_url=site.address, timeout=60) as client:
         client.get("/dashboard/logs")  # templates are read once
@@ -45,6 +47,10 @@ async def fill(site: Site) -> None:
     origin = await engine.origin("cycle")
     for start in range(0, MANY, CHUNK):
         await engine.context.journal.add([told(number) for number in range(start, start + CHUNK)], origin)
+    people = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(3000)]
+    await engine.context.waiting.add([("00009999-0000-4000-8000-000000000000", user_key(each)) for each in people])
+    escrow = Escrow("Conflict", "taken", EPOCH, 1, EPOCH + 3600)
+    await engine.context.due.add([(EPOCH + 3600, Pending(user_key(each), "users", escrow=escrow)) for each in people])
 
 
 def told(number: int) -> Occurrence:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from provisioning.dashboard.reading import names_of
 from provisioning.dashboard.views.log_search import TIME, Search
-from provisioning.dashboard.views.logs import Found, ids_of_membership
+from provisioning.dashboard.views.logs import Found, memberships_of
 from provisioning.engine import linking
 from provisioning.engine.context import Context
 from provisioning.engine.journal import Journal
-from provisioning.model import ObjectType
 from provisioning.rules.log_query import Condition, LogQuery, milliseconds
 from provisioning.rules.log_tables import COLUMNS, Table, rows_of
 from provisioning.rules.summary import IDENTITY_TYPES
@@ -24,8 +24,6 @@ SEEN = 2500
 """Entries that one page looks at: what is rare is found by looking further back, page by page."""
 EXPORTED = 10_000
 CYCLES = 200
-ENDS: tuple[ObjectType, ObjectType] = ("group", "user")
-"""Of a membership, in the order of its ids."""
 
 
 async def search_page(context: Context, search: Search, token: str) -> Found:
@@ -33,17 +31,7 @@ async def search_page(context: Context, search: Search, token: str) -> Found:
     query = search.query(await _meant(context, search), SHOWN, token)
     page = await Journal(context.store, context.job.id, searched=SEEN).search(query)
     looked = SEEN if page.next_token is not None and len(page.entries) < SHOWN else 0
-    return Found(page.entries, page.next_token, looked, await names_of(context, page.entries))
-
-
-async def names_of(context: Context, entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Of the users and groups that memberships are about, as far as the job remembers them."""
-    wanted: set[tuple[ObjectType, str]] = set()
-    for entry in entries:
-        for kind, source_id in zip(ENDS, ids_of_membership(entry), strict=False):
-            wanted.add((kind, source_id))
-    known = await context.links.load(wanted) if wanted else {}
-    return {source_id: found.link.match_value for (_, source_id), found in known.items() if found.link.match_value}
+    return Found(page.entries, page.next_token, looked, await names_of(context, memberships_of(page.entries)))
 
 
 async def exported(context: Context, search: Search) -> list[dict[str, Any]]:

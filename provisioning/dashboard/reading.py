@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from provisioning.dashboard.views import overview, plan
 from provisioning.engine import waiting_list
+from provisioning.engine.context import Context
 from provisioning.engine.engine import Engine
 from provisioning.engine.planned import Place, page
 from provisioning.engine.previews import Previews
+from provisioning.model import ObjectType
 from provisioning.rules.planned import as_json
 
 CYCLES = 200
 """More than a day of cycles, at any interval that makes sense."""
 PLANNED = 50
 """Decisions on a page."""
+WAITING, NAMED = 1000, 20
+"""References that are counted, and those that are listed: the page is asked for every few seconds."""
+ENDS: tuple[ObjectType, ObjectType] = ("group", "user")
+"""Of a membership, in the order of its ids."""
 
 
 async def overview_facts(engine: Engine) -> overview.Facts:
@@ -22,7 +29,9 @@ async def overview_facts(engine: Engine) -> overview.Facts:
     state, _ = await context.rows.state()
     found = await context.rows.progress()
     failing, more = await context.due.codes(state.escrows_cleared)
-    waiting = waiting_list.counted(await context.waiting.everything(waiting_list.MOST_WAITING))
+    pairs = await context.waiting.everything(WAITING)
+    waiting = {**waiting_list.counted(pairs), "more": len(pairs) == WAITING}
+    waits, _ = await waiting_list.rows_of(context, NAMED)
     return overview.Facts(
         now=context.now(),
         job=context.job.id,
@@ -35,6 +44,7 @@ async def overview_facts(engine: Engine) -> overview.Facts:
         failing=failing,
         more_fail=more,
         waiting=waiting,
+        waits=tuple(waits),
         rejected=await context.rejections.count(),
     )
 
@@ -54,4 +64,12 @@ async def plan_facts(engine: Engine, action: str, after: str) -> plan.Facts:
         following = place.after if place is not None else ""
     else:
         return facts
-    return replace(facts, decisions=decisions, following=following)
+    members = [each["id"] for each in decisions if each["object"] == "member" and not each["name"]]
+    return replace(facts, decisions=decisions, following=following, names=await names_of(context, members))
+
+
+async def names_of(context: Context, memberships: Iterable[str]) -> dict[str, str]:
+    """Of the users and groups that memberships are about, as far as the job remembers them, by their ids."""
+    wanted = {(kind, end) for each in memberships for kind, end in zip(ENDS, each.split(":"), strict=False)}
+    known = await context.links.load(wanted) if wanted else {}
+    return {source_id: found.link.match_value for (_, source_id), found in known.items() if found.link.match_value}

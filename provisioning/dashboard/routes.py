@@ -6,18 +6,18 @@ from typing import cast, get_args
 
 from provisioning.api.answers import Refusal, Reply
 from provisioning.api.routing import Host, Request, Role, Route
-from provisioning.dashboard.log_reading import EXPORTED, as_csv, as_json, exported, find_entry, names_of, search_page
+from provisioning.dashboard.log_reading import EXPORTED, as_csv, as_json, exported, find_entry, search_page
 from provisioning.dashboard.pages import Frame, Notice, form_of, may_operate, page, see_other, shown, static_reply
 from provisioning.dashboard.previews import order_preview
-from provisioning.dashboard.reading import overview_facts, plan_facts
+from provisioning.dashboard.reading import names_of, overview_facts, plan_facts
 from provisioning.dashboard.views.log_search import ACTIONS, STATUSES, search_of
-from provisioning.dashboard.views.logs import entry_view, logs_view
+from provisioning.dashboard.views.logs import entry_view, logs_view, memberships_of
 from provisioning.dashboard.views.overview import overview as overview_view
 from provisioning.dashboard.views.plan import plan_view
 from provisioning.engine import control
 from provisioning.engine.engine import Engine
 from provisioning.engine.previews import ORDER
-from provisioning.errors import LeaseLost, QueryError, RowConflict
+from provisioning.errors import ConfigError, LeaseLost, QueryError, RowConflict
 from provisioning.rules.log_tables import Table
 
 DONE = {
@@ -49,6 +49,8 @@ async def run(request: Request, engine: Engine, host: Host) -> Reply:
         await host.start_cycle()
     except (LeaseLost, RowConflict):
         return see_other("/dashboard?done=busy")
+    except ConfigError as error:  # paused meanwhile, or another job has the same people in its scope
+        raise Refusal(409, "Conflict", str(error)) from error
     return see_other("/dashboard?done=run")
 
 
@@ -119,7 +121,7 @@ async def log_entry(request: Request, engine: Engine, host: Host) -> Reply:
         entry = None
     if entry is None:
         raise Refusal(404, "Request_ResourceNotFound", "The log has no such entry; it may be too old by now.")
-    view = entry_view(entry, await names_of(engine.context, [entry]), engine.context.now())
+    view = entry_view(entry, await names_of(engine.context, memberships_of([entry])), engine.context.now())
     return page("entry.html", frame_of(request, engine, view.who, "logs"), view=view)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -122,14 +122,16 @@ def _action(entry: Mapping[str, Any]) -> Badge:
 def named(entry: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """The sentence of an entry; a membership is known by two ids, in whose place a person wants two names."""
     text = sentence(entry)
-    for source_id in ids_of_membership(entry):
-        text = text.replace(source_id, names.get(source_id, source_id), 1)
+    for membership in memberships_of([entry]):
+        for source_id in membership.split(":"):
+            text = text.replace(source_id, names.get(source_id, source_id), 1)
     return text
 
 
-def ids_of_membership(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    identity = entry["sourceIdentity"]
-    return tuple(str(identity["id"]).split(":")) if identity["identityType"] == "GroupMembership" else ()
+def memberships_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ids of the memberships among what the entries are about."""
+    identities = (entry["sourceIdentity"] for entry in entries)
+    return [str(each["id"]) for each in identities if each["identityType"] == "GroupMembership"]
 
 
 def _at(entry: Mapping[str, Any], now: float) -> Moment:

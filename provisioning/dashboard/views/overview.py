@@ -46,7 +46,8 @@ KIND_WORDS = {"user": "users", "group": "groups", "member": "memberships"}
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was read of a job. `cycles` are records of ended cycles, newest first; `failing` counts what fails now by
-    its code, `waiting` the references that wait, and each says whether there are more.
+    its code, `waiting` the references that wait, and each says whether there are more; `waits` are
+    the first of these.
     """
 
     now: float
@@ -60,6 +61,7 @@ class Facts:
     failing: Mapping[str, int] = field(default_factory=dict)
     more_fail: bool = False
     waiting: Mapping[str, Any] = field(default_factory=dict)
+    waits: tuple[Mapping[str, Any], ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -128,6 +130,7 @@ class Overview:
     failing: tuple[tuple[str, int, str], ...]
     more_fail: bool
     waiting: tuple[str, ...]
+    waits: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     stopped: bool
     refresh: int
@@ -154,6 +157,7 @@ def overview(facts: Facts) -> Overview:
         failing=tuple((code, number, advice_for(code)) for code, number in facts.failing.items()),
         more_fail=facts.more_fail,
         waiting=tuple(_waiting(facts.waiting)),
+        waits=tuple(_waits(each) for each in facts.waits),
         facts=tuple(_about(facts)),
         stopped=stopped,
         refresh=2 if facts.running is not None else 30,
@@ -321,6 +325,14 @@ def _waiting(waiting: Mapping[str, Any]) -> Iterator[str]:
         yield f"{counted(number, 'reference')} to {targets} without a record yet"
     for table, number in waiting.get("forRecords", {}).items():
         yield f"{counted(number, 'reference')} to a record of {table} that ServiceNow does not have"
+
+
+def _waits(row: Mapping[str, Any]) -> str:
+    who = row["name"] or f"{row['type']} {row['id']}"
+    if "group" in row:
+        who = f"{who}, as a member of {row['groupName'] or row['group']},"
+    whom = f"a record of {row['table']}" if "table" in row else row["missingName"] or row["missing"]
+    return f"{who} waits for {whom}"
 
 
 def _about(facts: Facts) -> Iterator[tuple[str, str]]:

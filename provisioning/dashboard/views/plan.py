@@ -30,8 +30,8 @@ NOUNS = {"user": "user", "group": "group", "member": "membership"}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`decisions` are a page of those that are asked for, as JSON; `live_held` says that they are what is held now, and
-    no preview's. `following` is where the next page begins.
+    """`decisions` are a page of those that are asked for, as JSON: of the preview, or of what is held now where there
+    is none. `following` is where the next page begins; `names` are those of users and groups by id, for memberships.
     """
 
     now: float
@@ -41,6 +41,7 @@ class Facts:
     decisions: Sequence[Mapping[str, Any]] = ()
     following: str = ""
     after: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def plan_view(facts: Facts) -> PlanView:
         held=held,
         would_be_held=preview.held if preview is not None and held is None else "",
         choices=tuple(_choices(facts)),
-        entries=tuple(_entry(each) for each in facts.decisions),
+        entries=tuple(_entry(each, facts.names) for each in facts.decisions),
         first=_address(facts.action) if facts.after else "",
         following=_address(facts.action, facts.following) if facts.following else "",
         empty="Nothing of this kind." if facts.action else "",
@@ -168,12 +169,12 @@ def _choices(facts: Facts) -> Iterator[Choice]:
         yield Choice(LABELS[action], _address(action), action == facts.action, f"{number:,}")
 
 
-def _entry(decision: Mapping[str, Any]) -> Planned:
+def _entry(decision: Mapping[str, Any], names: Mapping[str, str]) -> Planned:
     kind, source_id = NOUNS[decision["object"]], str(decision["id"])
     name = str(decision["name"]) or source_id
     if kind == "membership" and not decision["name"]:
         group, _, member = source_id.partition(":")
-        name = f"user {member} in group {group}"
+        name = f"{names.get(member, member)} in {names.get(group, group)}"
     fields: Mapping[str, Mapping[str, str | None]] = decision["fields"]
     return Planned(
         key=f"{decision['object']}-{source_id}".replace(":", "-"),
