@@ -12,6 +12,7 @@ from html import unescape
 import httpx
 import pytest
 
+from provisioning.dashboard.log_reading import SEEN
 from provisioning.model import Create, Decision, Escrow, Fail, Pending, ScopeCheck, Written, user_key
 from provisioning.rules.summary import Occurrence
 from tests.dashboard_site import Site, site_of
@@ -90,7 +91,7 @@ def following(page: httpx.Response) -> str | None:
 )
 def test_a_page_answers_within_300_ms_over_100_000_entries(long, address):
     took = []
-    for _ in range(5):
+    for _ in range(10):
         began = time.perf_counter()
         assert long.get(address).status_code == 200
         took.append(time.perf_counter() - began)
@@ -99,14 +100,14 @@ def test_a_page_answers_within_300_ms_over_100_000_entries(long, address):
 
 def test_what_is_rare_is_found_by_looking_further_back(long):
     page, pages = long.get("/dashboard/logs?status=failure"), 1
-    assert "0 entries among 2,500 that were looked through" in page.text
+    assert "0 entries among 1,500 that were looked through" in page.text
     while not lines(page):
         address = following(page)
         assert address is not None
         page, pages = long.get(address), pages + 1
     (line,) = lines(page)
     assert line.startswith(f"User Person {FAILED} (")
-    assert pages == FAILED // 2500 + 1
+    assert pages == FAILED // SEEN + 1
 
 
 def test_the_page_behind_another_begins_where_that_ended(long):

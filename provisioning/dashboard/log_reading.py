@@ -20,7 +20,7 @@ from provisioning.rules.summary import IDENTITY_TYPES
 
 SHOWN = 50
 """Entries on a page."""
-SEEN = 2500
+SEEN = 1500
 """Entries that one page looks at: what is rare is found by looking further back, page by page."""
 EXPORTED = 10_000
 CYCLES = 200
