@@ -53,7 +53,7 @@ class Due:
         only of the next thousand that are due. The second answer says whether there are more.
         """
         rows = await self._store.scan(DUE, self._job, limit=PAGE)
-        escrows = [escrow for row in rows if (escrow := msgspec.convert(row.data, Pending).escrow) is not None]
+        escrows = [escrow for row in rows if (escrow := row.decode(Pending).escrow) is not None]
         found = Counter(each.code for each in escrows if not is_forgotten(each, cleared))
         return dict(found.most_common()), len(rows) == PAGE
 

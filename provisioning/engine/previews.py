@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
 
 from provisioning.engine.keys import AFTER_ALL
@@ -57,10 +56,10 @@ class Previews:
 
     async def newest(self) -> Preview | None:
         row = await self._store.get(TABLE, self._job, NEWEST)
-        return msgspec.convert(row.data, Preview) if row is not None else None
+        return row.decode(Preview) if row is not None else None
 
     async def save(self, preview: Preview) -> None:
-        await self._store.commit(TABLE, self._job, [Put(NEWEST, msgspec.to_builtins(preview))])
+        await self._store.commit(TABLE, self._job, [Put(NEWEST, preview)])
 
     async def add(self, preview: str, decisions: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
         """Each with its action and its number among those."""
