@@ -159,7 +159,7 @@ class Journal:
             partition = f"{self.job}|{_name_of_hour(hour)}"
             rows = self._backwards(partition, low, high) if query.ascending else self._rows(partition, low, high)
             async for row in rows:
-                yield row.key, dict(row.data)
+                yield row.key, row.decode(Entry)
 
     async def _rows(self, partition: str, after: str, before: str) -> AsyncGenerator[Row, None]:
         """In order of their keys, newest first."""
@@ -203,7 +203,7 @@ class Journal:
             rows = await self.store.get_many(JOURNAL, wanted)
             for partition_and_key in wanted:
                 if (row := rows.get(partition_and_key)) is not None:
-                    yield row.key, dict(row.data)
+                    yield row.key, row.decode(Entry)
 
     def _entries_partition(self, key: str) -> str:
         return f"{self.job}|{_name_of_hour(_hour(key))}"
