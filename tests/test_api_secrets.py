@@ -7,7 +7,7 @@ import json
 import pytest
 
 from provisioning.config import Settings
-from provisioning.errors import ConfigError
+from provisioning.errors import ConfigError, RowConflict
 from provisioning.graph_secrets import CREDENTIALS, kept_of, login_of
 from tests.api_place import ApiPlace, error_of
 from tests.emulators import servicenow
@@ -183,6 +183,21 @@ def test_a_running_cycle_ends_with_the_settings_that_it_began_with(place):
         await client.put(f"{place.principal}/secrets", json=secrets(SyncAll="true"))
         assert (await place.host.app()).settings.scope == "assigned"
         assert (await place.new_app()).settings.scope == "assigned"
+
+    place.run(story)
+
+
+def test_an_app_of_before_does_not_go_on_with_a_cycle_that_began_with_other_settings(place):
+    async def story(client) -> None:
+        before = await place.new_app()
+        await client.put(f"{place.principal}/secrets", json=secrets(SkipOutOfScopeDeletions="true"))
+        later = await place.new_app()
+        await later.engine.begin_cycle()
+        await later.engine.end_lease_of_the_dead()
+        with pytest.raises(RowConflict, match="other settings"):
+            await before.engine.begin_cycle()
+        await later.engine.end_lease_of_the_dead()
+        await (await place.new_app()).engine.begin_cycle()
 
     place.run(story)
 
