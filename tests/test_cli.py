@@ -128,7 +128,7 @@ def test_without_a_terminal_a_long_run_reports_in_plain_lines(person):
     done = person.types("run")
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert any(" of " in line and "objects" in line and "requests" in line for line in lines), lines
+    assert any(" of " in line and "/s" in line and "requests" in line for line in lines), lines
     assert not any("Traceback" in line or "\x1b" in line for line in lines)
 
 
@@ -611,14 +611,6 @@ def test_a_restored_backup_stops_a_run_until_a_person_accepts_it(person):
     assert person.types("run", "--accept-instance").returncode == 0
     (record,) = [each for each in accounts(person.served) if each["user_name"] == SIOBHAN]
     assert record["title"] == "Director"
-
-
-def test_the_readme_shows_every_command(person):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = person.types("--help").stdout.partition("Commands:")[2].split("\n")
-    commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
-    assert len(commands) == 21
-    assert [command for command in commands if f"python -m provisioning {command}" not in readme] == []
 
 
 def test_a_job_that_keeps_its_state_in_azure_tables_does_the_same(person, azurite):

@@ -191,7 +191,7 @@ def _show(findings: list[Finding], shell: Shell) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("", "side", "what", "detail"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for finding in findings:
         mark = Text(finding.verdict, style=STYLES[finding.verdict])
         table.add_row(mark, finding.side, finding.what, _told(finding))

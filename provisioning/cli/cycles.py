@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
@@ -21,7 +22,12 @@ async def cycles(shell: Shell, limit: int, *, as_json: bool) -> Exit:
     if as_json:
         shell.print_json([{"kind": each.kind, **task_execution(each)} for each in found])
     elif found:
-        shell.show(_table(found))
+        table = _table(found)
+        if shell.fits(table):
+            shell.show(table)
+        else:
+            for each in found:
+                shell.show(Text(_in_lines(each)))
         for each in found:
             if each.error is not None:
                 shell.say(f"Failed: cycle {each.cycle}: {each.error.message} ({each.error.code})")
@@ -41,6 +47,22 @@ async def _newest(rows: JobRows, limit: int) -> list[Execution]:
     return found
 
 
+def _in_lines(each: Execution) -> str:
+    """For a terminal that is narrower than the table."""
+    counted = ", ".join(f"{number:,} {name}" for name, number in zip(NUMBERS, _numbers(each), strict=True))
+    head = f"{_began(each)}  {each.kind}, {each.state}, took {duration(each.ended - each.began)}"
+    return f"{head}\n  {counted}\n  cycle {each.cycle}"
+
+
+def _numbers(each: Execution) -> tuple[int, ...]:
+    left = each.escrowed_raw - each.escrowed
+    return (each.imported, each.entitled, each.in_scope, each.exports, each.exported, each.escrowed, left)
+
+
+def _began(each: Execution) -> str:
+    return str(task_execution(each)["timeBegan"])[:19].replace("T", " ") + "Z"
+
+
 def _table(found: list[Execution]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("began", "took", "kind", "state"):
@@ -49,9 +71,6 @@ def _table(found: list[Execution]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("cycle", no_wrap=True)
     for each in found:
-        numbers = (each.imported, each.entitled, each.in_scope, each.exports, each.exported, each.escrowed)
-        began = task_execution(each)["timeBegan"][:19].replace("T", " ") + "Z"
-        left = each.escrowed_raw - each.escrowed
-        counted = [f"{number:,}" for number in (*numbers, left)]
-        table.add_row(began, duration(each.ended - each.began), each.kind, each.state, *counted, each.cycle)
+        counted = [f"{number:,}" for number in _numbers(each)]
+        table.add_row(_began(each), duration(each.ended - each.began), each.kind, each.state, *counted, each.cycle)
     return table

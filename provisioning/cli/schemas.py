@@ -121,9 +121,9 @@ async def discover_schema(shell: Shell, table: str | None, *, as_json: bool) -> 
 
 
 def _table(name: str, columns: dict[str, Column], mapped: set[str]) -> Table:
-    table = Table(
-        "column", "type", "length", "refers to", "", "mapped", title=name, box=box.SIMPLE_HEAD, title_justify="left"
-    )
+    table = Table(title=name, box=box.SIMPLE_HEAD, title_justify="left")
+    for heading in ("column", "type", "length", "refers to", "", "mapped"):
+        table.add_column(heading, overflow="fold")
     for column in sorted(columns.values(), key=lambda each: each.name):
         table.add_row(
             column.name,

@@ -12,12 +12,19 @@ from provisioning.serving.local_host import LocalHost
 from provisioning.serving.web import serve, web_app
 
 
-async def serve_here(shell: Shell, port: int, *, ticks: bool) -> Exit:
+async def serve_here(shell: Shell, port: int, *, ticks: bool, as_json: bool) -> Exit:
     settings = Settings.load(shell.environ)
 
     async def opening() -> App:
         return await open_app(settings)
 
     app = web_app((*ROUTES, *PAGES), LocalHost(Process(opening)), by=shell.who, ticks=ticks)
-    await serve(app, port, lambda address: shell.say(f"{address}/dashboard answers; Ctrl-C ends it."))
+
+    def tell(address: str) -> None:
+        if as_json:
+            shell.print_json({"address": address})
+        else:
+            shell.say(f"{address}/dashboard answers; Ctrl-C ends it.")
+
+    await serve(app, port, tell)
     return Exit.OK

@@ -5,19 +5,23 @@ Results go to standard output, everything about getting there to standard error,
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TextIO
-
-from rich.console import Console, RenderableType
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
 
 from provisioning.errors import ObjectError, ProvisioningError
 
-WIDE = 1000
-"""Columns where there is no terminal: nothing is broken or cut."""
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+WIDEST = 10_000
+"""More columns than anything needs."""
 
 
 class Exit(IntEnum):
@@ -28,19 +32,41 @@ class Exit(IntEnum):
     CHANGES = 2
     HELD = 3
     INTERRUPTED = 130
+    NO_READER = 141
 
 
-def _console(file: TextIO) -> Console:
-    return Console(file=file, width=None if file.isatty() else WIDE, highlight=False, markup=False)
+def writable() -> None:
+    """Standard output and error take whatever is written to them: they may be closed (`>&-`), and their encoding may
+    know fewer characters than names have.
+    """
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
-@dataclass(frozen=True, slots=True)
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it stays open as long as the process
+
+
+@dataclass(frozen=True)
 class Shell:
     """`environ` holds the settings; the two consoles know by themselves whether they are terminals."""
 
     environ: Mapping[str, str]
-    out: Console = field(default_factory=lambda: _console(sys.stdout))
-    err: Console = field(default_factory=lambda: _console(sys.stderr))
+
+    @cached_property
+    def out(self) -> Console:
+        from provisioning.cli.console import console_on  # noqa: PLC0415 - what prints nothing, or JSON, does without
+
+        return console_on(sys.stdout, self.environ)
+
+    @cached_property
+    def err(self) -> Console:
+        from provisioning.cli.console import console_on  # noqa: PLC0415 - as above
+
+        return console_on(sys.stderr, self.environ)
 
     @property
     def who(self) -> str:
@@ -61,12 +87,17 @@ class Shell:
             self.out.print(thing)
         self.out.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
+    def fits(self, thing: RenderableType) -> bool:
+        """Whether all of it can be seen at once, in its whole width."""
+        needs = self.out.measure(thing, options=self.out.options.update(max_width=WIDEST)).maximum
+        return needs <= self.out.width
+
     def note(self, text: str) -> None:
         """A line on standard error."""
         self.err.print(text, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
-        self.out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def complain(error: BaseException) -> Exit:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 from provisioning.app import App
+from provisioning.cli.console import moves_its_cursor
 from provisioning.cli.shell import Shell
 from provisioning.engine.positions import Position, position_of
 from provisioning.engine.progress import Progress as Cycle
@@ -22,6 +23,9 @@ from provisioning.rules.durations import duration
 
 PLAIN_EVERY = 3.0
 LIVE_EVERY = 0.25
+WIDE_TERMINAL, WIDE_BAR, NARROW_BAR = 110, 24, 10
+BETWEEN = 4
+"""Columns of the spinner, and of the blanks between the others."""
 
 
 @dataclass(slots=True)
@@ -67,24 +71,28 @@ class Watch:
     def requests(self) -> int:
         return self.app.graph_requests + self.app.servicenow_requests
 
-    def line(self) -> str:
+    def figures(self) -> Iterator[str]:
+        """What there is to tell in numbers, the most important first."""
         position, left = self.position, self.seconds_left
-        parts = [position.phase]
         if position.total:
-            parts.append(f"{position.done:,} of {position.total:,} objects")
-            parts.append(f"{self.rate:,.0f}/s")
+            yield f"{position.done:,} of {position.total:,}"
+            if position.done > self._done_before:
+                yield f"{self.rate:,.0f}/s"
             if left is not None:
-                parts.append(f"about {duration(left)} left")
+                yield f"about {duration(left)} left"
         if self.cycle is not None and self.cycle.retry_at > time.time():
-            parts.append(f"waits {duration(self.cycle.retry_at - time.time())} before the next try")
-        return ", ".join([*parts, f"{self.requests:,} requests"])
+            yield f"waits {duration(self.cycle.retry_at - time.time())} before the next try"
+        yield f"{self.requests:,} requests"
+
+    def line(self) -> str:
+        return ", ".join([self.position.phase, *self.figures()])
 
 
 @contextlib.asynccontextmanager
 async def watching(app: App, shell: Shell) -> AsyncIterator[Watch]:
     """Shows progress while the block runs. The watch is to be called with each progress of the cycle."""
     watch = Watch(app)
-    draw = _live if shell.err.is_terminal else _plain
+    draw = _live if moves_its_cursor(shell.err) else _plain
     drawing = asyncio.create_task(draw(watch, shell))
     try:
         yield watch
@@ -101,11 +109,12 @@ async def _plain(watch: Watch, shell: Shell) -> None:
 
 
 async def _live(watch: Watch, shell: Shell) -> None:
+    bar_width = WIDE_BAR if shell.err.width >= WIDE_TERMINAL else NARROW_BAR
     columns: tuple[ProgressColumn, ...] = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        _Figures(watch),
+        BarColumn(bar_width=bar_width),
+        _Figures(watch, shell.err.width - bar_width - BETWEEN),
     )
     with Progress(*columns, console=shell.err, transient=True) as bar:
         task = bar.add_task("connecting", total=None)
@@ -116,11 +125,21 @@ async def _live(watch: Watch, shell: Shell) -> None:
 
 
 class _Figures(ProgressColumn):
-    """Everything that the bar itself does not say."""
+    """Everything that the bar itself does not say, as far as it fits into the line."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, width: int) -> None:
         super().__init__()
         self._watch = watch
+        self._width = width
 
-    def render(self, task: Task) -> Text:  # noqa: ARG002 - the watch knows more than the task
-        return Text(self._watch.line().partition(", ")[2])
+    def render(self, task: Task) -> Text:
+        return Text(fitting(list(self._watch.figures()), self._width - len(task.description)), no_wrap=True)
+
+
+def fitting(figures: Sequence[str], width: int) -> str:
+    """The first of them, as many as there is room for."""
+    for number in range(len(figures), 0, -1):
+        line = ", ".join(figures[:number])
+        if len(line) <= width:
+            return line
+    return ""
