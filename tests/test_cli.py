@@ -240,6 +240,20 @@ def test_explain_answers_in_five_steps_and_writes_nothing(person):
     assert person.types("logs").stdout.startswith("no entries yet")
 
 
+def test_explain_says_by_name_why_somebody_is_skipped_and_which_check_has_failed(person):
+    person.served.graph.post(
+        "/users", displayName="Grace Hopper", userPrincipalName="grace.hopper@contoso.com", mail="grace@contoso.com"
+    )
+    done = person.types("explain", "grace.hopper@contoso.com")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("user Grace Hopper (")
+    assert "failed  not assigned to the application" in done.stdout
+    assert done.stdout.count("failed  ") == 1
+    assert "none was looked for" in done.stdout
+    assert "Way out     Entra administrator: assign the user or group" in done.stdout
+    assert person.served.writes == 0
+
+
 def test_on_demand_provisions_one_user_and_the_log_has_it(person):
     answer = person.gets("on-demand", SIOBHAN)
     assert answer["entries"][0]["provisioningAction"] == "create"

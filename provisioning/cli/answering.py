@@ -22,7 +22,7 @@ from provisioning.engine.waiting_list import MOST_WAITING, counted
 from provisioning.model import Lifecycle
 from provisioning.rules.durations import duration
 from provisioning.rules.error_codes import ERROR_CODES
-from provisioning.rules.sentences import Entry, sentence, who_is_it
+from provisioning.rules.sentences import Entry, checks, sentence, who_is_it
 from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
 
 STEPS = {
@@ -64,7 +64,7 @@ def _show_answer(found: Answer, shell: Shell, *, write: bool) -> None:
     own = [entry for entry in found.entries if _key(entry) == found.object]
     others = sorted((entry for entry in found.entries if _key(entry) != found.object), key=_urgency)
     for entry in own:
-        shell.show(_tree(entry, write=write))
+        shell.show(_tree(entry, found.name, write=write))
     if not own:
         shell.say(f"{found.name or found.object}: nothing to do")
     for entry in others[:MEMBERS_SHOWN]:
@@ -89,8 +89,9 @@ def _urgency(entry: Entry) -> int:
     return 0 if status == "failure" else 2 if entry["provisioningAction"] == "other" else 1
 
 
-def _tree(entry: Entry, *, write: bool) -> Tree:
-    tree = Tree(Text(who_is_it(entry), style="bold"))
+def _tree(entry: Entry, name: str, *, write: bool) -> Tree:
+    """Little is read of somebody out of scope, so that the entry has no name; whoever searched has found the `name`."""
+    tree = Tree(Text(who_is_it(entry, name), style="bold"))
     action = entry["provisioningAction"]
     for step in entry["provisioningSteps"]:
         kind, status = step["provisioningStepType"], step["status"]
@@ -107,9 +108,9 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
         line.append(f"{status:<8}", style=STATUS_STYLES.get(status, ""))
         line.append(f" {description}")
         branch = tree.add(line)
-        if result := step["details"].get("ScopeEvaluationResult"):
-            for part in result.split("; "):
-                branch.add(Text(part))
+        for _, passed, detail in checks(step):
+            check = Text("passed  " if passed else "failed  ", style=STATUS_STYLES["success" if passed else "failure"])
+            branch.add(check.append(detail, style="default"))
     _add_values(tree, entry)
     error = entry["provisioningStatusInfo"]["errorInformation"]
     if error and error["recommendedAction"] and not _mends_itself(error["errorCode"], entry):

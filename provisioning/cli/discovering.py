@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich import box
 from rich.table import Table
 
 from provisioning.app import App
+from provisioning.cli.counting import counting
 from provisioning.cli.listing import refuse_unwritable, whole, write_csv, write_json
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
@@ -27,7 +28,6 @@ Form = Literal["table", "csv", "json"]
 KINDS: tuple[ObjectType, ...] = ("user", "group")
 COLUMNS = ("type", "sysId", "name", "state", "active", "job", "sourceIds", "lastLogin", "reason")
 SHOWN = 20
-TOLD_EVERY = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ async def run_discovery(shell: Shell, wanted: Wanted) -> Exit:
 async def _report(app: App, shell: Shell, wanted: Wanted) -> Report:
     began = time.monotonic()
     jobs = sorted(await app.engine.registry.jobs())
-    watch = _watch(shell)
-    found = [await discover(app.engine.context, kind, jobs, watch) for kind in wanted.kinds]
+    with counting(shell) as watch:
+        found = [await discover(app.engine.context, kind, jobs, watch) for kind in wanted.kinds]
     head = {
         "job": app.settings.job_id,
         "source": app.settings.tenant_id,
@@ -109,18 +109,6 @@ async def _report(app: App, shell: Shell, wanted: Wanted) -> Report:
         report.counts[f"{each.kind}s"] = {state: states[state] for state in STATES}
     head["counts"] = report.counts
     return report
-
-
-def _watch(shell: Shell) -> Callable[[str, int, int | None], None]:
-    told = time.monotonic()
-
-    def watch(what: str, done: int, total: int | None) -> None:
-        nonlocal told
-        if time.monotonic() - told >= TOLD_EVERY:
-            told = time.monotonic()
-            shell.note(f"read {done:,}{f' of {total:,}' if total else ''} {what}")
-
-    return watch
 
 
 def _notes(found: Discovery) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from provisioning.cli.counting import Counted, counting
 from provisioning.cli.discovering import Form
 from provisioning.cli.listing import refuse_unwritable, whole, write_csv, write_json
 from provisioning.cli.running import opened
@@ -61,7 +62,8 @@ async def run_drift(shell: Shell, days: int | None, form: Form, out: Path | None
         refuse_unwritable(out)
     async with opened(shell, dry_run=True) as app:
         context = app.engine.context
-        found = [each for kind in KINDS async for each in _found(context, kind, days)]
+        with counting(shell) as count:
+            found = [each for kind in KINDS async for each in _found(context, kind, days, count)]
         head: dict[str, Any] = {
             "job": app.settings.job_id,
             "target": app.settings.instance_host,
@@ -78,11 +80,14 @@ async def run_drift(shell: Shell, days: int | None, form: Form, out: Path | None
     return Exit.OK
 
 
-async def _found(context: Context, kind: ObjectType, days: int | None) -> AsyncIterator[Found]:
+async def _found(context: Context, kind: ObjectType, days: int | None, count: Counted) -> AsyncIterator[Found]:
     mapping, policy = context.job.schema.mapping(kind), context.job.policy.drift
     fields = await compared_fields(context, kind)
     pages = _managed(context, kind, fields) if days is None else _updated(context, kind, fields, days)
+    compared = 0
     async for pairs in pages:
+        compared += len(pairs)
+        count(f"records of {kind}s", compared, None)
         for link, row in pairs:
             for drifted in drift_of_record(mapping, link, row, policy):
                 yield Found(link, drifted, drifted.column in mapping.redacted)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from provisioning.app import App
+from provisioning.cli.counting import counting
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import linking
@@ -75,9 +76,12 @@ async def verify(shell: Shell, *, as_json: bool) -> Exit:
     counts: Counter[str] = Counter()
     amiss: list[Checked] = []
     async with opened(shell, dry_run=True) as app:
-        async for page in linking.verify(app.engine.context):
-            counts.update(each.state for each in page)
-            amiss += [each for each in page if each.state in AMISS]
+        total = await _managed(app)
+        with counting(shell) as count:
+            async for page in linking.verify(app.engine.context):
+                counts.update(each.state for each in page)
+                amiss += [each for each in page if each.state in AMISS]
+                count("linked records", counts.total(), max(total, counts.total()))
     if as_json:
         found = [{**connection_of(each.link), "state": each.state, "keys": list(each.keys)} for each in amiss]
         shell.print_json({"counts": {state: counts[state] for state in STATES}, "links": found})
@@ -90,6 +94,12 @@ async def verify(shell: Shell, *, as_json: bool) -> Exit:
         if len(amiss) > SHOWN:
             shell.say(f"and {len(amiss) - SHOWN:,} more; --json shows all")
     return Exit.CHANGES if amiss else Exit.OK
+
+
+async def _managed(app: App) -> int:
+    """Users and groups."""
+    managed = (await app.engine.context.rows.state())[0].managed
+    return sum(number for kind, number in managed.items() if kind in linking.KINDS)
 
 
 async def relink(shell: Shell, key: str, sys_id: str, *, as_json: bool) -> Exit:

@@ -82,7 +82,9 @@ def _is_assigned(grants: Collection[str], *, everyone: bool) -> ScopeCheck:
 
 def _is_entitled(grants: Collection[str], *, everyone: bool, default_access: bool) -> ScopeCheck:
     """An object that is not assigned has no role to be judged: that reason is told already."""
-    if everyone or not grants or any(entitles(grant, default_access=default_access) for grant in grants):
+    if not everyone and not grants:
+        return ScopeCheck(ENTITLED, passed=True, detail="no role to judge without an assignment")
+    if everyone or any(entitles(grant, default_access=default_access) for grant in grants):
         return ScopeCheck(ENTITLED, passed=True, detail="has the required role")
     return ScopeCheck(
         ENTITLED,

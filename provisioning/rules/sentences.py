@@ -36,11 +36,11 @@ def sentence(entry: Entry) -> str:
     return f"{who} was {VERBS[action]}{because}.{note}"
 
 
-def who_is_it(entry: Entry) -> str:
-    """A name where there is one; memberships are known by their two ids."""
+def who_is_it(entry: Entry, known: str = "") -> str:
+    """A name where there is one, in the entry or known otherwise; memberships are known by their two ids."""
     identity = entry["sourceIdentity"]
     kind = NOUNS.get(identity["identityType"], "object")
-    name = identity["displayName"]
+    name = identity["displayName"] or known
     if not name and kind == "membership":
         group, _, member = str(identity["id"]).partition(":")
         return f"membership of user {member} in group {group}"
@@ -86,9 +86,13 @@ def _quoted(value: str | None) -> str:
 
 
 def _checks(entry: Entry) -> Iterator[tuple[str, bool, str]]:
-    """Each scoping check, whether it passed and what it says; what they say stands in the result, in their order."""
     for step in entry["provisioningSteps"]:
-        if step["provisioningStepType"] == "scoping":
-            passed = {name: value == "True" for name, value in step["details"].items() if name != RESULT}
-            details = str(step["details"].get(RESULT, "")).split("; ", maxsplit=len(passed) - 1)
-            yield from ((name, value, detail) for (name, value), detail in zip(passed.items(), details, strict=False))
+        yield from checks(step)
+
+
+def checks(step: Entry) -> Iterator[tuple[str, bool, str]]:
+    """Each scoping check, whether it passed and what it says; what they say stands in the result, in their order."""
+    if step["provisioningStepType"] == "scoping":
+        passed = {name: value == "True" for name, value in step["details"].items() if name != RESULT}
+        details = str(step["details"].get(RESULT, "")).split("; ", maxsplit=len(passed) - 1)
+        yield from ((name, value, detail) for (name, value), detail in zip(passed.items(), details, strict=False))

@@ -51,6 +51,7 @@ MATCHED = {
     "attribute": "{count} record(s) of ServiceNow match '{value}'",
     "none": "No record of ServiceNow matches '{value}'",
 }
+UNSOUGHT = "No record of ServiceNow is linked to this object, and none was looked for"
 CONNECTION = "TestConnection"
 """The step of a run on demand that Entra shows only when it fails, and whose name it does not document."""
 TEXTS = frozenset({"description", "details", "reason", "recommendedAction"})
@@ -283,8 +284,9 @@ def _steps(occurrence: Occurrence, kind: str, source_id: str) -> list[dict[str, 
     if decision.match is not None:
         how, count = decision.match.how, len(decision.match.sys_ids)
         name = "EntryImportByJoiningProperty" if how in {"attribute", "none"} else "EntryImport"
-        found = MATCHED[how].format(count=count, value=decision.match.value or source_id)
-        steps.append(_step(name, "matching", "success", found))
+        sought = how != "none" or decision.match.value is not None
+        found = MATCHED[how].format(count=count, value=decision.match.value) if sought else UNSOUGHT
+        steps.append(_step(name, "matching", "success" if sought else "skipped", found))
     if type(decision.action) in DETERMINED:
         steps.append(_determined(decision, title, source_id))
     steps.extend(
