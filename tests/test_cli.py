@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -175,21 +176,21 @@ def test_removals_above_the_limit_are_held_until_exactly_they_are_approved(perso
     planned = person.types("plan")
     assert planned.returncode == 3, planned.stdout
     held = person.gets("run", code=3)
-    assert held["held"]
-    assert held["held"] in planned.stdout
-    assert f"run --approve {held['held']}" in planned.stdout
+    assert held["planId"]
+    assert held["planId"] in planned.stdout
+    assert f"run --approve {held['planId']}" in planned.stdout
     assert held["counts"]["users"]["held"] > 0
     assert [row for row in accounts(person.served) if row["active"] == "true"] == before
 
     number = held["counts"]["users"]["held"]
-    assert held["guard"]["counts"]["users"] == number
+    assert held["held"]["counts"]["users"] == number
     assert f"Held: {number:,} users to be disabled or deleted" in planned.stdout
     told = person.types("status").stdout
     assert f"Held        {number:,} users to be disabled or deleted, since " in told
-    assert person.gets("status")["held"]["plan"] == held["held"]
+    assert person.gets("status")["held"]["plan"] == held["planId"]
     assert "is to be disabled in ServiceNow" in person.types("logs", "--limit", "1000").stdout
 
-    done = person.gets("run", "--approve", held["held"])
+    done = person.gets("run", "--approve", held["planId"])
     assert done["counts"]["users"]["disabled"] == held["counts"]["users"]["held"]
     assert len([row for row in accounts(person.served) if row["active"] == "true"]) < len(before)
 
@@ -199,7 +200,7 @@ def test_held_removals_can_be_rejected_and_a_ruling_is_good_for_one_run(person):
     before = [row for row in accounts(person.served) if row["active"] == "true"]
     group = max((person.served.group(name) for name in ("ServiceNow Users", "ServiceNow ITIL")), key=size)
     person.served.graph.delete(f"/principals/{group['id']}/assignments")
-    plan = person.gets("plan", code=3)["held"]
+    plan = person.gets("plan", code=3)["planId"]
     person.served.forget_counts()
     done = person.types("run", "--reject", plan, USER="ada")
     assert (done.returncode, done.stderr) == (0, "")
@@ -367,7 +368,7 @@ def test_status_tells_how_many_objects_wait_for_another_job(person):
 
     async def wait():
         async with SqliteStore(person.folder / "state.db") as store:
-            await Waiters(store, status["job"]).add({"user:ada": "1", "user:bob": "2", "group:sales": "3"})
+            await Waiters(store, status["id"]).add({"user:ada": "1", "user:bob": "2", "group:sales": "3"})
 
     asyncio.run(wait())
     assert person.gets("status")["managedByAnotherJob"] == {"user": 2, "group": 1}
@@ -400,6 +401,8 @@ def test_logs_are_sentences_newest_first(person):
     assert "Siobhán O'Brien" in first
     assert "-> 'Astronaut'" in first
     assert len(done.stdout.splitlines()) == 3
+    named = r"membership of user \S+@contoso\.com in group ServiceNow \w+ \("
+    assert re.search(named, person.types("logs", "--limit", "1000").stdout)
 
 
 # --- interrupted and killed ---------------------------------------------------------------------
@@ -521,11 +524,11 @@ def test_a_plan_after_a_killed_run_writes_nothing(person):
 def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     person.types("run")
     assert person.types("pause").returncode == 0
-    assert person.gets("status")["status"] == "Paused"
+    assert person.gets("status")["status"]["code"] == "Paused"
     paused = person.types("run")
     assert (paused.returncode, "is paused" in paused.stderr) == (1, True)
     assert person.types("start").returncode == 0
-    assert person.gets("status")["status"] == "Active"
+    assert person.gets("status")["status"]["code"] == "Active"
     before = accounts(person.served)
     assert person.types("restart", "--scope", "Full").returncode == 0
     again = person.gets("run")["counts"]
@@ -548,7 +551,7 @@ def test_a_job_is_paused_started_restarted_and_deleted_by_command(person):
     assert person.types("delete").returncode == 1
     assert person.types("delete", "--yes", USER="ada").returncode == 0
     assert person.gets("status")["managed"] == {}
-    assert person.gets("status")["status"] == "Paused"
+    assert person.gets("status")["status"]["code"] == "Paused"
     first, *_, last = person.gets("audit")
     assert first["activityDisplayName"] == "Delete provisioning configuration"
     assert first["initiatedBy"]["user"]["displayName"] == "command line (ada)"
@@ -603,10 +606,10 @@ def test_a_cloned_instance_stops_a_run_until_a_person_accepts_it(person):
     stopped = person.types("run")
     assert (stopped.returncode, "--accept-instance" in stopped.stderr) == (1, True)
     assert person.served.writes == 0
-    assert person.gets("status")["quarantine"]["error"]["code"] == "ServiceNowInstanceInvalid"
+    assert person.gets("status")["status"]["quarantine"]["error"]["code"] == "ServiceNowInstanceInvalid"
     held = person.gets("run", "--accept-instance", code=3)
-    assert held["guard"]["counts"]["recreations"] > 0
-    assert person.types("run", "--approve", held["held"]).returncode == 0
+    assert held["held"]["counts"]["recreations"] > 0
+    assert person.types("run", "--approve", held["planId"]).returncode == 0
     assert any(each["user_name"] == SIOBHAN for each in accounts(person.served))
 
 

@@ -318,3 +318,34 @@ def test_a_shell_that_is_not_known_is_refused():
         check=False,
     )
     assert (done.returncode, done.stderr.startswith("error: ")) == (1, True)
+
+
+# --- what is imported ---------------------------------------------------------------------------
+
+IMPORTED = """
+import sys
+from provisioning.cli import main
+code = main(sys.argv[1:])
+print(*sorted({*sys.modules}), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "spared"),
+    [
+        (("--help",), {"provisioning.app", "provisioning.engine", "asyncio", "httpx", "rich", "msgspec", "pydantic"}),
+        (("links", "show", "--help"), {"provisioning.app", "provisioning.engine", "asyncio", "httpx", "rich"}),
+        (("status",), {"msgraph", "azure", "cryptography", "jwt", "starlette", "uvicorn", "msal"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(world, words, spared):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *words],
+        cwd=ROOT,
+        env=world.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert spared & set(done.stderr.split()) == set()

@@ -413,7 +413,7 @@ def test_status_plan_and_run_say_what_was_rejected_and_how_to_take_it_back(emula
         emulators.graph.delete(f"/principals/{emulators.group(name)['id']}/assignments")
     held = person.gets("run", code=3)
     done = person.types("run", "--reject", held["held"])
-    number = held["guard"]["counts"]["users"]
+    number = held["held"]["counts"]["users"]
     told = f"{number:,} users to be disabled or deleted"
     assert done.returncode == 0, done.stderr
     assert any(line.startswith("Rejected: ") and told in line for line in done.stdout.splitlines())

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from msgspec import to_builtins
 from rich.text import Text
 from rich.tree import Tree
 
 from provisioning.app import App
 from provisioning.cli import waiting as waits
+from provisioning.cli.documents import job_document
 from provisioning.cli.holding import as_json as held_as_json
 from provisioning.cli.holding import rejected_sentence, sentences
 from provisioning.cli.shell import Exit, Shell
@@ -36,6 +36,7 @@ STEPS = {
 PLANNED = {"create": "would create", "update": "would update", "disable": "would disable", "delete": "would delete"}
 VALUES_SHOWN = 40
 MEMBERS_SHOWN = 10
+MANAGED = {"user": "users", "group": "groups", "member": "memberships"}
 STATES = (*get_args(Lifecycle), "unknown")
 
 
@@ -150,7 +151,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     rejected = await app.engine.context.rejections.count()
     elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {
-        "job": app.settings.job_id,
+        **await job_document(app),
         "source": app.settings.tenant_id,
         "target": app.settings.instance_host,
         "scope": app.settings.scope,
@@ -167,14 +168,13 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
         "due": await app.engine.is_due(),
         "waiting": waiting,
         "managedByAnotherJob": elsewhere,
-        "status": state.status,
-        "quarantine": to_builtins(state.in_quarantine) if state.in_quarantine is not None else None,
         "nextDue": _when(state.last_began + app.settings.interval) if state.last_began else None,
     }
     if as_json:
         shell.print_json(document)
         return Exit.OK
-    shell.say(f"Job         {document['job']}")
+    shell.say(f"Job         {document['id']}")
+    shell.say(f"Status      {state.status}{'' if document['nextDue'] is None else _next(document)}")
     shell.say(f"Target      {document['target']}, scope {document['scope']}")
     for line in _managed_lines(state.managed, document["states"]):
         shell.say(line)
@@ -206,6 +206,12 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     return Exit.OK
 
 
+def _next(document: Mapping[str, Any]) -> str:
+    if document["unfinished"] is not None or document["status"]["code"] == "Paused":
+        return ""
+    return ", a cycle is due" if document["due"] else f", the next cycle is due at {document['nextDue']}"
+
+
 def _last_cycle(last: Mapping[str, Any] | None) -> str:
     if last is None:
         return "Last cycle  none yet: start one with `python -m provisioning run`"
@@ -213,7 +219,7 @@ def _last_cycle(last: Mapping[str, Any] | None) -> str:
 
 
 def _managed_lines(managed: Mapping[str, int], states: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    told = ", ".join(f"{number:,} {kind}s" for kind, number in sorted(managed.items()))
+    told = ", ".join(f"{managed[kind]:,} {name}" for kind, name in MANAGED.items() if kind in managed)
     yield f"Managed     {told or 'nothing yet'}"
     for kind, numbers in states.items():
         yield f"  {kind}s".ljust(12) + ", ".join(f"{number:,} {name}" for name, number in numbers.items())

@@ -5,18 +5,15 @@ Changes its state only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from provisioning.api.jobs import job_resource
+from provisioning.api.plans import ruling_resource
 from provisioning.app import App
+from provisioning.cli.documents import job_document
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import control
 from provisioning.engine.executions import time_of
-from provisioning.engine.jobs import JobRows
-from provisioning.engine.on_demand import is_remembered
-from provisioning.errors import ConfigError, ObjectError
-from provisioning.model import ObjectType
+from provisioning.errors import ConfigError
 from provisioning.rules.restart import parse_scopes
 from provisioning.schema import read_clause
 from provisioning.schema.names import select_name
@@ -28,7 +25,7 @@ async def jobs(shell: Shell, *, as_json: bool) -> Exit:
         own, others = app.engine.context.job.id, await app.engine.registry.jobs()
         found = [await job_document(app, job) for job in (own, *sorted({*others} - {own}))]
     if as_json:
-        shell.print_json({"value": found})
+        shell.print_json(found)
         return Exit.OK
     for each in found:
         scope = others.get(each["id"])
@@ -36,19 +33,6 @@ async def jobs(shell: Shell, *, as_json: bool) -> Exit:
         mine = ", of these settings" if each["id"] == own else ""
         shell.say(f"{each['status']['code']:<10} {each['id']}{mine}{': ' if told else ''}{told}")
     return Exit.OK
-
-
-async def job_document(app: App, job: str = "") -> dict[str, Any]:
-    """Graph's synchronizationJob. How often another job is due stands in its own settings, which are not known here."""
-    context = app.engine.context
-    rows = JobRows(context.store, job) if job and job != context.job.id else context.rows
-    state, _ = await rows.state()
-    found = await rows.progress()
-    progress = found[0] if found is not None else None
-    document = job_resource(job or context.job.id, context.job.pace.interval, state, progress, await rows.history())
-    if rows is not context.rows:
-        document["schedule"]["interval"] = None
-    return document
 
 
 async def pause(shell: Shell, *, as_json: bool) -> Exit:
@@ -94,33 +78,23 @@ async def rule(shell: Shell, plan_id: str, *, approves: bool, as_json: bool) -> 
         shell.note("No cycle holds this plan yet; the ruling counts if the next one finds exactly what it lists")
     word, until = "approved" if ruling.approves else "rejected", time_of(ruling.expires)
     if as_json:
-        shell.print_json({"plan": ruling.plan, "ruling": word, "by": ruling.by, "expires": until})
+        shell.print_json(ruling_resource(ruling))
     else:
         shell.say(f"Plan {ruling.plan} is {word}: for the next cycle that begins before {until}; `run` begins one now")
     return Exit.OK
 
 
 async def resync(shell: Shell, user_or_group: str, *, as_json: bool) -> Exit:
-    """Raises `ObjectError` for somebody whom Entra does not know; whom the job remembers may be gone from there."""
-    kinds: tuple[ObjectType, ...] = ("user", "group")
+    """Raises `ObjectError` for somebody whom neither Entra nor the job knows."""
     async with opened(shell, only_reads=True) as app:
-        for kind in kinds:
-            found = await app.source.find(kind, user_or_group)
-            source_id = found.id if found is not None else user_or_group
-            if found is not None or await is_remembered(app.engine.context, kind, source_id):
-                again = await control.resync(app.engine, kind, source_id, by=shell.who)
-                if as_json:
-                    shell.print_json({"type": kind, "id": source_id, "offeredAgain": again})
-                    return Exit.OK
-                shell.say(f"The next cycle evaluates {kind} {source_id} as if everything about it had changed")
-                if again:
-                    shell.say(f"What was rejected of it is offered again: {again:,} removals")
-                return Exit.OK
-    raise ObjectError(
-        "NotFound",
-        f"no user or group in Microsoft Entra ID answers to {user_or_group!r}",
-        "give an object id, a user principal name, or the exact display name of a group",
-    )
+        done = await control.resync_named(app.engine, user_or_group, by=shell.who)
+    if as_json:
+        shell.print_json({"type": done.kind, "id": done.id, "rejected": done.rejected})
+        return Exit.OK
+    shell.say(f"The next cycle evaluates {done.kind} {done.id} as if everything about it had changed")
+    if done.rejected:
+        shell.say(f"What was rejected of it is offered again: {done.rejected:,} removals")
+    return Exit.OK
 
 
 async def resync_filter(shell: Shell, texts: Sequence[str], *, as_json: bool) -> Exit:
@@ -130,7 +104,7 @@ async def resync_filter(shell: Shell, texts: Sequence[str], *, as_json: bool) ->
     async with opened(shell, only_reads=True, reading=reading) as app:
         number = await control.resync_filter(app.engine, clauses, by=shell.who)
     if as_json:
-        shell.print_json({"type": "user", "evaluated": number})
+        shell.print_json({"users": number})
         return Exit.OK
     shell.say(f"The next cycle evaluates {number:,} users as if everything about them had changed")
     return Exit.OK

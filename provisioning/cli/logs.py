@@ -5,7 +5,7 @@ Entra.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -27,6 +27,7 @@ from provisioning.rules.summary import IDENTITY_TYPES, Status
 
 Action = Literal["create", "update", "disable", "delete", "stagedDelete", "other"]
 SHOWN = 20
+PAGE = 100
 ALL = 10**12
 
 
@@ -95,18 +96,18 @@ async def logs(shell: Shell, search: Search, *, out: Path | None, as_csv: bool, 
         elif as_json:
             await write_json(entries, shell.out.file)
         else:
-            await _show(shell, entries, search)
+            await _show(shell, app, entries, search)
     return Exit.OK
 
 
-async def _show(shell: Shell, entries: AsyncIterator[dict[str, Any]], search: Search) -> None:
+async def _show(shell: Shell, app: App, entries: AsyncIterator[dict[str, Any]], search: Search) -> None:
     found = False
-    async for entry in entries:
+    async for entry, known in _with_names(app, entries):
         found = True
         status = entry["provisioningStatusInfo"]["status"]
         line = Text(f"{entry['activityDateTime'][:19].replace('T', ' ')}Z ", style="dim")
         line.append(f"{status:<8}", style=STATUS_STYLES.get(status, ""))
-        line.append(f" {sentence(entry)}", style="default")
+        line.append(f" {sentence(entry, known)}", style="default")
         shell.show(line)
     if found:
         return
@@ -114,6 +115,36 @@ async def _show(shell: Shell, entries: AsyncIterator[dict[str, Any]], search: Se
         shell.say(f"no entries for {search.user}" if search.user else "no entries yet: run a cycle first")
     else:
         shell.say("no entries that this search asks for")
+
+
+async def _with_names(app: App, entries: AsyncIterator[dict[str, Any]]) -> AsyncIterator[tuple[dict[str, Any], str]]:
+    """Each entry, and of a membership, which has no name itself, those of its two ends, as far as they have links."""
+    page: list[dict[str, Any]] = []
+    async for entry in entries:
+        page.append(entry)
+        if len(page) == PAGE:
+            for each in await _named(app, page):
+                yield each
+            page = []
+    for each in await _named(app, page):
+        yield each
+
+
+async def _named(app: App, page: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    ends = [_ends(entry) for entry in page]
+    wanted = {key for pair in ends if pair is not None for key in pair}
+    known = await app.engine.context.links.load(wanted) if wanted else {}
+    names = {key: each.link.match_value or key[1] for key, each in known.items()}
+    told = [f"of user {names[pair[1]]} in group {names[pair[0]]}" if pair is not None else "" for pair in ends]
+    return list(zip(page, told, strict=True))
+
+
+def _ends(entry: Mapping[str, Any]) -> tuple[tuple[ObjectType, str], tuple[ObjectType, str]] | None:
+    """Group and member, if the entry is of a membership."""
+    identity = entry["sourceIdentity"]
+    group, _, member = str(identity["id"]).partition(":")
+    is_membership = identity["identityType"] == IDENTITY_TYPES["member"] and not identity["displayName"]
+    return (("group", group), ("user", member)) if is_membership and member else None
 
 
 async def _entries(app: App, query: LogQuery, user: str) -> AsyncGenerator[dict[str, Any], None]:

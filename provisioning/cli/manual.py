@@ -37,11 +37,11 @@ class Page:
 SOMEBODY = "lukasz.wisniewski@contoso.com"
 JOB = "Graph's synchronizationJob"
 SUMMARY = (
-    '{"cycle", "kind": "initial" | "incremental", "planned", "counts": {"users" | "groups" | "memberships": '
-    '{"created", "updated", "disabled", "deleted", "skipped", "held", "failed"}}, "graphRequests", '
-    '"serviceNowRequests", "seconds", "held": a plan id or null, "guard": what is held and why, or null, '
-    '"rejected": {kind: number}, "halted": why it stopped early, or null, '
-    '"failures": [{"name", "code", "reason", "wayOut"}]}'
+    '{"cycle", "kind": "initial" | "incremental", "planned", "planId": what the guard holds can be approved by it, or '
+    'null, "counts": {"users" | "groups" | "memberships": {"created", "updated", "disabled", "deleted", "skipped", '
+    '"held", "failed"}}, "held": what is held and why, or null, "rejected": {kind: number}, "halted": why it stopped '
+    'early, or null, "failures": [{"name", "code", "reason", "wayOut"}], "graphRequests", "servicenowRequests", '
+    '"seconds"}'
 )
 ANSWER = '{"object", "name", "held": a plan id or null, "entries": [Graph\'s provisioningObjectSummary]}'
 LINK = "Graph's objectConnection, with state, lifecycle, match value and times"
@@ -71,7 +71,7 @@ PAGES: Mapping[str, Page] = {
             ("run --approve 0123456789abcdef", "with a person's word for what that plan holds"),
             ("run --reconcile", "compares everything that is managed with both sides"),
         ),
-        SUMMARY,
+        "the members that `plan` prints",
         {0: "the cycle is done; objects that failed alone stand in the summary", 3: HELD},
     ),
     "status": Page(
@@ -85,11 +85,11 @@ PAGES: Mapping[str, Page] = {
     ),
     "approve": Page(
         (("approve 0123456789abcdef", "the next cycle does it, whoever starts that one"),),
-        '{"plan", "ruling": "approved" | "rejected", "by", "expires"}',
+        '{"planId", "approves", "by", "at", "expires"}',
     ),
     "reject": Page(
         (("reject 0123456789abcdef", "each of these objects stays as it is until `resync` offers it again"),),
-        '{"plan", "ruling": "approved" | "rejected", "by", "expires"}',
+        '{"planId", "approves", "by", "at", "expires"}',
     ),
     "serve": Page(
         (
@@ -122,7 +122,7 @@ PAGES: Mapping[str, Page] = {
     ),
     "jobs": Page(
         (("jobs", ""),),
-        f'{{"value": [{JOB}]}}; of other jobs than that of the settings the schedule\'s interval is null',
+        f"[{JOB}]; of other jobs than that of the settings the schedule's interval is null",
     ),
     "pause": Page((("pause", ""),), JOB),
     "start": Page((("start", ""),), JOB),
@@ -139,7 +139,7 @@ PAGES: Mapping[str, Page] = {
             (f"resync {SOMEBODY}", ""),
             ("resync --filter 'department EQUALS Sales' --filter 'city IS NOT NULL'", "all users who pass both"),
         ),
-        '{"type", "id", "offeredAgain"}; with --filter {"type": "user", "evaluated"}',
+        '{"type", "id", "rejected": how many removals are offered again}; with --filter {"users"}',
     ),
     "delete": Page((("delete --yes", ""),), JOB),
     "links list": Page((("links list --type group", ""),), f"[{LINK}]"),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from provisioning.cli.documents import summary_document
 from provisioning.engine.engine import Engine
 from provisioning.engine.planned import planned
 from provisioning.engine.summary import Summary
@@ -15,10 +16,10 @@ from provisioning.rules.planned import as_json
 
 async def write_plan(engine: Engine, summary: Summary, path: Path) -> None:
     """One JSON document; each decision on a line of its own, so that two plans can be compared line by line."""
-    head = summary.as_json()
+    head = summary_document(summary)
     try:
         with path.open("w", encoding="utf-8") as file:
-            file.write('{\n"plan": ' + _text(summary.held) + ",\n")
+            file.write("{\n")
             file.writelines(f"{_text(name)}: {_text(value)},\n" for name, value in head.items())
             file.write('"decisions": [')
             separator = "\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.app import App, open_app
+from provisioning.cli.documents import summary_document
 from provisioning.cli.holding import rejected_sentence, sentences
 from provisioning.cli.planning import write_plan
 from provisioning.cli.shell import Exit, Shell, complain
@@ -74,7 +75,7 @@ async def run(shell: Shell, orders: Orders, *, as_json: bool) -> Exit:
             await control.reconcile(app.engine, by=by)
         summary = await _run_cycle(app, shell, leave_name)
         if as_json:
-            shell.print_json(summary.as_json())
+            shell.print_json(summary_document(summary))
         else:
             _show(summary, shell)
         if (ruled := approve or reject) is not None:
@@ -109,7 +110,7 @@ async def plan(shell: Shell, out: Path | None, *, document: Any = None, as_json:
         if out is not None:
             await write_plan(app.engine, summary, out)
     if as_json:
-        shell.print_json(summary.as_json())
+        shell.print_json(summary_document(summary))
     else:
         _show(summary, shell)
         if out is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from provisioning.engine.context import Context
 from provisioning.engine.executions import KINDS
@@ -57,10 +56,6 @@ class Summary(Struct, frozen=True):
     @property
     def failed(self) -> int:
         return sum(self.counts[kind]["failed"] for kind in KINDS)
-
-    def as_json(self) -> dict[str, Any]:
-        document: dict[str, Any] = to_builtins(self)
-        return document
 
 
 def no_counts() -> Counts:

@@ -17,10 +17,10 @@ _RECORD = re.compile(r"[0-9a-f]{32}")
 NOUNS = {"User": "user", "Group": "group", "GroupMembership": "membership"}
 
 
-def sentence(entry: Entry) -> str:
-    """One sentence, with the reason and the values that changed."""
-    who, action, status = who_is_it(entry), entry["provisioningAction"], entry["provisioningStatusInfo"]["status"]
-    error = entry["provisioningStatusInfo"]["errorInformation"] or {}
+def sentence(entry: Entry, known: str = "") -> str:
+    """One sentence, with the reason and the values that changed. `known` is a name that the entry itself has not."""
+    who, action, info = who_is_it(entry, known), entry["provisioningAction"], entry["provisioningStatusInfo"]
+    status, error = info["status"], info["errorInformation"] or {}
     if action == "stagedDelete":
         verb = VERBS.get(entry["provisioningSteps"][-1]["details"].get("StagedAction"), "removed")
         return f"{who} is to be {verb}{_changed(entry)}, and the guard against accidental removal holds it."

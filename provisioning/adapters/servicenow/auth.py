@@ -10,15 +10,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from provisioning.adapters.servicenow.answers import answer_of, body_of
 from provisioning.adapters.servicenow.faults import Fault, ReplyLost
@@ -30,8 +25,6 @@ RENEW_BEFORE = 60.0
 QUIET_AFTER_REFUSAL = 60.0
 """Seconds in which refused credentials are not shown to the instance again."""
 
-ASSERTION_SECONDS = 240
-"""Life of a signed assertion: it is used at once, and instances forgive 300 s of skew."""
 KINDS = ("oauth-client-credentials", "oauth-password", "oauth-jwt", "basic", "api-key", "mtls")
 
 Clock = Callable[[], float]
@@ -54,7 +47,9 @@ def credentials(kind: str, **settings: str) -> httpx.Auth:
         case "oauth-jwt":
             names = ("client_id", "client_secret", "username", "client_certificate_path")
             given = _settings(kind, settings, *names)
-            return OAuth("urn:ietf:params:oauth:grant-type:jwt-bearer", *_bearer_form(given, settings))
+            from provisioning.adapters.servicenow.assertions import bearer_form  # noqa: PLC0415 - signs: dear to import
+
+            return OAuth("urn:ietf:params:oauth:grant-type:jwt-bearer", *bearer_form(given, settings))
         case "mtls":
             return httpx.Auth()
         case _:
@@ -212,56 +207,6 @@ def _settings(kind: str, settings: Mapping[str, str], *names: str) -> dict[str, 
         if name == "api_key" and not value.isascii():
             raise ConfigError(f"{variable} holds characters outside ASCII, which no API key has: copy it again")
     return {name: settings[name] for name in names}
-
-
-def _bearer_form(
-    given: Mapping[str, str], settings: Mapping[str, str]
-) -> tuple[dict[str, str], Callable[[], Mapping[str, str]]]:
-    """The form of a JWT bearer request, and how to sign a new assertion: each is good once."""
-    path, client = given["client_certificate_path"], given["client_id"]
-    key = private_key(path)
-    algorithm = _algorithm(key, path)
-    headers = {"kid": settings["jwt_key_id"]} if settings.get("jwt_key_id") else None
-
-    def assertion() -> dict[str, str]:
-        now = int(time.time())
-        claims = {
-            "iss": client,
-            "aud": client,
-            "sub": given["username"],
-            "iat": now,
-            "exp": now + ASSERTION_SECONDS,
-            "jti": str(uuid.uuid4()),
-        }
-        return {"assertion": jwt.encode(claims, key, algorithm=algorithm, headers=headers)}
-
-    return {"client_id": client, "client_secret": given["client_secret"]}, assertion
-
-
-def private_key(path: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-    """The key in a PEM file. Raises `ConfigError` that names the file and nothing of its content."""
-    way_out = "name a PEM file with an unencrypted RSA or elliptic-curve private key"
-    try:
-        key = serialization.load_pem_private_key(Path(path).read_bytes(), password=None)
-    except OSError as error:
-        raise ConfigError(f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path}: {error.strerror}: {way_out}") from error
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path} holds no such key: {way_out}") from error
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise ConfigError(f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path} holds a key of another kind: {way_out}")
-    return key
-
-
-def _algorithm(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, path: str) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
-        return "RS256"
-    known = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-    if key.curve.name not in known:
-        raise ConfigError(
-            f"SERVICENOW_CLIENT_CERTIFICATE_PATH {path}: ServiceNow takes no signatures of the curve {key.curve.name}: "
-            "use P-256, P-384, P-521 or RSA"
-        )
-    return known[key.curve.name]
 
 
 def client_context(path: str) -> ssl.SSLContext:
