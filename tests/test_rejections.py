@@ -412,7 +412,7 @@ def test_status_plan_and_run_say_what_was_rejected_and_how_to_take_it_back(emula
     for name in ("ServiceNow Users", "ServiceNow ITIL"):
         emulators.graph.delete(f"/principals/{emulators.group(name)['id']}/assignments")
     held = person.gets("run", code=3)
-    done = person.types("run", "--reject", held["held"])
+    done = person.types("run", "--reject", held["planId"])
     number = held["held"]["counts"]["users"]
     told = f"{number:,} users to be disabled or deleted"
     assert done.returncode == 0, done.stderr

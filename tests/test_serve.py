@@ -132,7 +132,7 @@ def test_a_port_that_is_taken_is_named(environ):
         port = str(client.base_url.port)
         other = command(environ, "serve", "--port", port)
     assert other.returncode == 1
-    assert f"port {port} of 127.0.0.1 cannot be had" in other.stderr
+    assert f"port {port} of 127.0.0.1 cannot be had: Address already in use; name" in other.stderr
 
 
 def test_what_fails_at_a_tick_is_logged_and_the_routes_answer_all_the_same(environ):

@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     except typer.TyperException as error:
         told = getattr(error, "format_message", error.__str__)()
         told = in_one_line(told).replace("Value error, ", "").rstrip(".")  # pydantic's words, of no use to anybody
-        sys.stderr.write(f"error: {told}. See `{PROGRAM} --help`\n")
+        context = getattr(error, "ctx", None)
+        sys.stderr.write(f"error: {told}. See `{context.command_path if context else PROGRAM} --help`\n")
         return Exit.ERROR
     except BrokenPipeError:
         return no_reader()

@@ -5,6 +5,7 @@ this machine.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -103,4 +104,5 @@ def _listening(port: int) -> socket.socket:
     try:
         return socket.create_server((ADDRESS, port))
     except OSError as error:
-        raise ConfigError(f"port {port} of {ADDRESS} cannot be had: {error.strerror}; name another one") from error
+        why = os.strerror(error.errno or 0)  # strerror itself says it all twice
+        raise ConfigError(f"port {port} of {ADDRESS} cannot be had: {why}; name another one") from error
