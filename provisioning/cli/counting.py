@@ -14,8 +14,8 @@ from rich.text import Text
 
 from provisioning.cli.console import moves_its_cursor
 from provisioning.cli.shell import Shell
-from provisioning.cli.summary import duration
 from provisioning.cli.watching import NARROW_BAR, PLAIN_EVERY
+from provisioning.rules.durations import duration
 
 Counted = Callable[[str, int, int | None], None]
 """What is counted, how many are done, and of how many, where anybody knows."""
