@@ -255,6 +255,19 @@ def test_explain_says_by_name_why_somebody_is_skipped_and_which_check_has_failed
     assert person.served.writes == 0
 
 
+def test_somebody_who_has_left_entra_is_still_found_by_name(person):
+    assert person.types("run").returncode == 0
+    person.served.graph.delete(f"/users/{SIOBHAN}")
+    done = person.types("explain", SIOBHAN)
+    assert done.returncode == 0, done.stderr
+    assert "would disable" in done.stdout
+    assert "was created in ServiceNow" in person.types("logs", "--user", SIOBHAN).stdout
+    assert person.types("resync", SIOBHAN).returncode == 0
+    assert person.types("on-demand", SIOBHAN).returncode == 0
+    (record,) = [row for row in accounts(person.served) if row["user_name"] == SIOBHAN]
+    assert record["active"] == "false"
+
+
 def test_on_demand_provisions_one_user_and_the_log_has_it(person):
     answer = person.gets("on-demand", SIOBHAN)
     assert answer["entries"][0]["provisioningAction"] == "create"

@@ -110,6 +110,21 @@ async def resync_filter(shell: Shell, texts: Sequence[str], *, as_json: bool) ->
     return Exit.OK
 
 
+async def keep(shell: Shell, pairs: Sequence[str], *, as_json: bool) -> Exit:
+    """Raises `ConfigError` for a credential, for what the environment says already, and for what is no pair."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise ConfigError(f"{pair!r} is not KEY=VALUE: write, for example, SyncAll=false")
+    given = {key.strip().lower(): value for key, _, value in (pair.partition("=") for pair in pairs)}
+    async with opened(shell) as app:
+        await app.keep(given, by=shell.who)
+    if as_json:
+        shell.print_json({"kept": sorted(pair.partition("=")[0].strip() for pair in pairs)})
+    else:
+        shell.say("Kept for the next cycle; `audit` has what was changed")
+    return Exit.OK
+
+
 async def delete(shell: Shell, *, sure: bool, as_json: bool) -> Exit:
     """Raises `ConfigError` unless the person is `sure`, `LeaseLost` while a cycle runs."""
     if not sure:

@@ -1,4 +1,6 @@
-"""`expression`: what an expression makes of given attributes, or of a real user's. Writes nothing."""
+"""`expression`: what an expression makes of given attributes, or of a real user's; and what the mapping language has.
+Writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine.source_facts import described
 from provisioning.errors import ConfigError, ObjectError
-from provisioning.expressions import Expression, Tenant
+from provisioning.expressions import FUNCTIONS, Expression, Tenant
 from provisioning.rules.attributes import Facts
 from provisioning.rules.expression_trial import as_response, evaluated, read
 from provisioning.schema.names import select_name
+from provisioning.schema.scope import operators
 
 
 async def expression(  # noqa: PLR0913 - the options of the command
@@ -105,3 +108,27 @@ async def _of_user(
             tenant = Tenant(default_domain=await context.source.default_domain())
         facts = Facts(found, roles=roles)
     return {**{name: facts.get(name) for name in asked}, **given}, tenant
+
+
+def list_functions(shell: Shell, *, as_json: bool) -> None:
+    """As Graph's attributeMappingFunctionSchema, or a line for each: what stands in [] may be left out, ... repeats."""
+    found = [signature.as_graph() for _, signature in sorted(FUNCTIONS.items())]
+    if as_json:
+        shell.print_json(found)
+        return
+    for each in found:
+        parameters = [
+            f"{'' if one['required'] else '['}{one['name']}{'...' if one['allowMultipleOccurrences'] else ''}"
+            f"{'' if one['required'] else ']'}"
+            for one in each["parameters"]
+        ]
+        shell.say(f"{each['name']}({', '.join(parameters)})")
+
+
+def list_operators(shell: Shell, *, as_json: bool) -> None:
+    found = operators()
+    if as_json:
+        shell.print_json(found)
+        return
+    for each in found:
+        shell.say(f"{each['name']:<24} {each['arity']:<7} {', '.join(each['supportedAttributeTypes'])}")

@@ -19,6 +19,7 @@ from provisioning.cli.exporting import csv_paths, save_csv, save_json, write_jso
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.cli.summary import STATUS_STYLES
+from provisioning.engine.on_demand import remembered_id
 from provisioning.errors import ConfigError
 from provisioning.model import ObjectType
 from provisioning.rules.log_query import Condition, LogQuery, milliseconds
@@ -168,7 +169,7 @@ async def _entries(app: App, query: LogQuery, user: str) -> AsyncGenerator[dict[
 
 
 async def _object_of(app: App, user: str) -> tuple[str, str] | None:
-    """Type and id, for an id that the log knows, or for a name that Entra knows."""
+    """Type and id, for an id that the log knows, or for a name that Entra knows or that a link is kept under."""
     kinds: tuple[ObjectType, ...] = ("user", "group")
     if _is_guid(user):
         for kind in kinds:
@@ -178,6 +179,9 @@ async def _object_of(app: App, user: str) -> tuple[str, str] | None:
         found = await app.source.find(kind, user)
         if found is not None:
             return IDENTITY_TYPES[kind], found.id
+    for kind in kinds:
+        if (gone := await remembered_id(app.engine.context, kind, user)) is not None:
+            return IDENTITY_TYPES[kind], gone
     return None
 
 

@@ -79,6 +79,7 @@ PAGES: Mapping[str, Page] = {
         f"{JOB}, and beside its members ours: target, scope, managed, states, lastCycle, lastFailure, unfinished, "
         "held, rejected, due, nextDue, waiting, managedByAnotherJob",
     ),
+    "metrics": Page((("metrics", "for Prometheus' textfile collector"),), '[{"name", "labels", "value"}]'),
     "cycles": Page(
         (("cycles --limit 5", "the last five"),),
         '[{"kind", and the members of Graph\'s synchronizationTaskExecution}]',
@@ -140,6 +141,10 @@ PAGES: Mapping[str, Page] = {
             ("resync --filter 'department EQUALS Sales' --filter 'city IS NOT NULL'", "all users who pass both"),
         ),
         '{"type", "id", "rejected": how many removals are offered again}; with --filter {"users"}',
+    ),
+    "secrets": Page(
+        (("secrets SkipOutOfScopeDeletions=true", ""), ("secrets SkipOutOfScopeDeletions=", "takes it back")),
+        '{"kept": [keys]}',
     ),
     "delete": Page((("delete --yes", ""),), JOB),
     "links list": Page((("links list --type group", ""),), f"[{LINK}]"),
@@ -205,6 +210,8 @@ PAGES: Mapping[str, Page] = {
         '{"ok", "findings": [{"severity": "error" | "warning" | "note", "where", "text", "wayOut"}]}',
         {1: "the schema has errors, or bad input"},
     ),
+    "schema functions": Page((("schema functions", ""),), "[Graph's attributeMappingFunctionSchema]"),
+    "schema operators": Page((("schema operators", ""),), "[Graph's filterOperatorSchema]"),
     "schema discover": Page((("schema discover --table sys_user", ""),), "Graph's directoryDefinition"),
     "expression": Page(
         (
@@ -216,9 +223,9 @@ PAGES: Mapping[str, Page] = {
     ),
 }
 SECTIONS: Sequence[tuple[str, Sequence[str]]] = (
-    ("Cycles", ("check", "plan", "run", "status", "cycles", "approve", "reject", "serve", "notify")),
+    ("Cycles", ("check", "plan", "run", "status", "cycles", "metrics", "approve", "reject", "serve", "notify")),
     ("Users and groups", ("explain", "on-demand", "links")),
-    ("Orders", ("jobs", "pause", "start", "restart", "resync", "delete")),
+    ("Orders", ("jobs", "pause", "start", "restart", "resync", "secrets", "delete")),
     ("Reports", ("logs", "audit", "waiting", "discover", "drift")),
     ("Mappings", ("schema", "expression")),
 )

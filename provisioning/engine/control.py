@@ -17,7 +17,7 @@ from provisioning.engine.engine import Engine
 from provisioning.engine.instance import accept
 from provisioning.engine.jobs import JobState, Restart, Tell
 from provisioning.engine.lost_writes import recall
-from provisioning.engine.on_demand import is_remembered
+from provisioning.engine.on_demand import remembered_id
 from provisioning.engine.plan import home_lane
 from provisioning.engine.rejecting import offered_again
 from provisioning.engine.rejections import Rejection, owners_of
@@ -173,8 +173,8 @@ async def resync_named(engine: Engine, key: str, *, by: str) -> Resynced:
     kinds: tuple[ObjectType, ...] = ("user", "group")
     for kind in kinds:
         found = await engine.context.source.find(kind, key)
-        source_id = found.id if found is not None else key
-        if found is not None or await is_remembered(engine.context, kind, source_id):
+        source_id = found.id if found is not None else await remembered_id(engine.context, kind, key)
+        if source_id is not None:
             return Resynced(kind, source_id, await resync(engine, kind, source_id, by=by))
     raise ObjectError(
         "NotFound",

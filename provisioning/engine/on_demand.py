@@ -175,9 +175,10 @@ async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
     kinds: tuple[ObjectType, ...] = ("user", "group")
     for kind in kinds:
         found = await context.source.find(kind, key)
-        if found is None and not await is_remembered(context, kind, key):
+        source_id = found.id if found is not None else await remembered_id(context, kind, key)
+        if source_id is None:
             continue  # neither in Entra nor remembered from an earlier cycle
-        object_key = user_key(found.id if found else key) if kind == "user" else group_key(found.id if found else key)
+        object_key = user_key(source_id) if kind == "user" else group_key(source_id)
         pending = Pending(object_key, home_lane(object_key), refresh=True, unproven=True, expand=kind == "group")
         if found is not None and not context.job.policy.everyone:
             assignments = (await context.source.grants(kind, [found.id]))[found.id] or ()
@@ -191,9 +192,15 @@ async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
     )
 
 
-async def is_remembered(context: Context, kind: ObjectType, key: str) -> bool:
-    """Whether it is the id of an object of which an earlier cycle has left something."""
-    return _is_id(key) and bool((await context.links.load([(kind, key)]))[kind, key].etag)
+async def remembered_id(context: Context, kind: ObjectType, key: str) -> str | None:
+    """The id of an object of which an earlier cycle has left something: by that id, or by the key that it is linked
+    under, since whoever has left Entra has no name there any more.
+    """
+    ids = [key] if _is_id(key) else (await context.links.owners_by_key(kind, [key])).values()
+    for each in ids:
+        if (await context.links.load([(kind, each)]))[kind, each].etag:
+            return each
+    return None
 
 
 def _is_id(key: str) -> bool:

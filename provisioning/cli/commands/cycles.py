@@ -133,6 +133,14 @@ def status(context: typer.Context, *, json: Json = False) -> None:
 
 
 @commands.command(cls=Command)
+def metrics(context: typer.Context, *, json: Json = False) -> None:
+    """Numbers for a monitor, as Prometheus' text. Reads the state only."""
+    from provisioning.cli.measures import metrics
+
+    ended(metrics(shell_of(context), as_json=json))
+
+
+@commands.command(cls=Command)
 def cycles(
     context: typer.Context,
     *,

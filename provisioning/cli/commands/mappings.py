@@ -79,6 +79,22 @@ def schema_discover(
     ended(discover_schema(shell_of(context), table, as_json=json))
 
 
+@schema.command("functions", cls=Command)
+def schema_functions(context: typer.Context, *, json: Json = False) -> None:
+    """List the functions of the mapping language, with their parameters. Needs no settings."""
+    from provisioning.cli.expressions import list_functions
+
+    list_functions(shell_of(context), as_json=json)
+
+
+@schema.command("operators", cls=Command)
+def schema_operators(context: typer.Context, *, json: Json = False) -> None:
+    """List the operators of scoping filters, with the types that they take. Needs no settings."""
+    from provisioning.cli.expressions import list_operators
+
+    list_operators(shell_of(context), as_json=json)
+
+
 @commands.command(cls=Command)
 def expression(  # noqa: PLR0913 - the options of the command
     context: typer.Context,

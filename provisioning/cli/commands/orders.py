@@ -94,6 +94,28 @@ def resync(
 
 
 @commands.command(cls=Command)
+def secrets(
+    context: typer.Context,
+    pairs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="SyncAll, SkipOutOfScopeDeletions, HardDeletesEnabled, SyncNotificationSettings. An empty value takes "
+            "a setting back.",
+        ),
+    ],
+    *,
+    json: Json = False,
+) -> None:
+    """Keep settings with the job, as Microsoft's API keeps them; what the environment says goes before. Never
+    credentials.
+    """
+    from provisioning.cli import controlling
+
+    ended(controlling.keep(shell_of(context), pairs, as_json=json))
+
+
+@commands.command(cls=Command)
 def delete(
     context: typer.Context,
     *,
