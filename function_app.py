@@ -4,7 +4,8 @@
 
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
     cycle                the orchestrator; advance, run_step, notify are its activities
-    one function for each route of provisioning.api.routes and provisioning.dashboard.routes
+    for each route of provisioning.api.routes a function that proves its caller, and a second one under keyed/, for
+    which the Functions host asks for a key; for each of provisioning.dashboard.routes the first alone
 
 The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
 """
@@ -17,13 +18,15 @@ import azure.durable_functions as df  # type: ignore[import-untyped]
 import azure.functions as func
 
 from provisioning.api import ticking
-from provisioning.api.callers import caller
+from provisioning.api.answers import Refusal
+from provisioning.api.doors import EntraDoor, KeyedDoor
 from provisioning.api.responding import respond
 from provisioning.api.routes import ROUTES
-from provisioning.api.routing import Request, Route
+from provisioning.api.routing import STRANGER, Caller, Door, Request, Role, Route
 from provisioning.dashboard.routes import PAGES
 from provisioning.engine import orchestration
 from provisioning.engine.engine import Engine
+from provisioning.errors import ConfigError
 from provisioning.process import Process
 
 if TYPE_CHECKING:
@@ -40,10 +43,44 @@ BUSY = frozenset(
     }
 )
 
+KEYED = "keyed/"
+
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 process = Process()
+
+
+class OuterDoor:
+    """Opens the door for callers from outside when somebody first stands before it. `use` is for a process that brings
+    its own.
+    """
+
+    def __init__(self) -> None:
+        self._door: Door | None = None
+
+    async def admit(self, request: Request, role: Role | None) -> Caller:
+        if role is None:
+            return STRANGER
+        if self._door is None:
+            self._door = self._opened()
+        return await self._door.admit(request, role)
+
+    def use(self, door: Door | None) -> None:
+        self._door = door
+
+    def _opened(self) -> EntraDoor:
+        from provisioning.app import open_door  # noqa: PLC0415 - as above
+
+        try:
+            return open_door(os.environ)
+        except ConfigError as error:
+            logger.exception("access is not configured: nobody is admitted")
+            message = "The app cannot tell who may use it, so nobody may; its log says which setting is wrong."
+            raise Refusal(500, "InvalidConfiguration", message) from error
+
+
+outer_door = OuterDoor()
 
 
 async def engine() -> Engine:
@@ -125,27 +162,27 @@ class AzureHost:
 
 
 async def _response(
-    route: Route, req: func.HttpRequest, client: df.DurableOrchestrationClient | None
+    route: Route, door: Door, req: func.HttpRequest, client: df.DurableOrchestrationClient | None
 ) -> func.HttpResponse:
     headers = {name.lower(): value for name, value in req.headers.items()}
-    request = Request(
-        route.method, req.url, req.route_params, req.params, headers, req.get_body(), caller(headers, os.environ)
-    )
-    reply = await respond(route, request, AzureHost(client))
+    request = Request(route.method, req.url, req.route_params, req.params, headers, req.get_body())
+    reply = await respond(route, request, AzureHost(client), door)
     return func.HttpResponse(reply.body, status_code=reply.status, headers=dict(reply.headers))
 
 
-def _register(route: Route) -> None:
+def _register(name: str, path: str, level: func.AuthLevel, door: Door, route: Route) -> None:
     async def plain(req: func.HttpRequest) -> func.HttpResponse:
-        return await _response(route, req, None)
+        return await _response(route, door, req, None)
 
     async def driving(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-        return await _response(route, req, client)
+        return await _response(route, door, req, client)
 
-    level = func.AuthLevel.ANONYMOUS if route.role is None else func.AuthLevel.FUNCTION
     function = app.durable_client_input(client_name="client")(driving) if route.drives else plain
-    app.function_name(route.name)(app.route(route.path, methods=[route.method], auth_level=level)(function))
+    app.function_name(name)(app.route(path, methods=[route.method], auth_level=level)(function))
 
 
 for each in (*ROUTES, *PAGES):
-    _register(each)
+    _register(each.name, each.path, func.AuthLevel.ANONYMOUS, outer_door, each)
+for each in ROUTES:
+    if each.role is not None:
+        _register(f"keyed_{each.name}", KEYED + each.path, func.AuthLevel.FUNCTION, KeyedDoor(), each)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from provisioning.access_settings import Access
 from provisioning.adapters.counting import CountingTransport, connection_to
 from provisioning.adapters.graph import (
     ApplicationIdentity,
@@ -42,8 +43,10 @@ from provisioning.adapters.servicenow import (
     client_context,
     credentials,
 )
+from provisioning.adapters.signing_keys import SigningKeys
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.adapters.webhook import Webhook
+from provisioning.api.doors import EntraDoor
 from provisioning.config import (
     GUARDED,
     HIDDEN,
@@ -286,6 +289,14 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         ways = (again, lambda url: servicenow_transport or connection_to(url))
         return App(settings, engine, source, target, graph, servicenow, opened.pop_all(), *ways)
     raise AssertionError("an exit stack swallows nothing")
+
+
+def open_door(environ: Mapping[str, str]) -> EntraDoor:
+    """The door for callers with a token or a sign-in. Raises `ConfigError`, and looks at the settings of access only:
+    who may come in does not hang on whether anything works inside.
+    """
+    access = Access.load(environ)
+    return EntraDoor(access, SigningKeys(access.authority, access.tenant_id))
 
 
 def _job(settings: Settings, schema: Schema, version: str, given: Mapping[str, str]) -> Job:

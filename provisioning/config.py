@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
+from provisioning.access_settings import ACCESS, DEFAULT_AUTHORITY, audiences
 from provisioning.errors import ConfigError
 from provisioning.forms import (
     address,
@@ -95,6 +96,7 @@ KNOWN = (
     "DRIFT",
     "RECONCILE_EVERY",
     *NOTIFY,
+    *ACCESS,
 )
 SECRET = frozenset(
     {"ENTRA_CLIENT_SECRET", "GRAPH_ACCESS_TOKEN", "SERVICENOW_CLIENT_SECRET", "SERVICENOW_PASSWORD"}
@@ -262,6 +264,7 @@ class Settings:
         values = _present(environ)
         _refuse_misspelt(environ)
         _require(values)
+        audiences(values.get("API_AUDIENCE", ""))  # who may call the API is read elsewhere, and refused here as well
         graph_base_url = address(
             "GRAPH_BASE_URL", values.get("GRAPH_BASE_URL", ""), "https://graph.microsoft.com/v1.0", path=True
         )
@@ -280,7 +283,7 @@ class Settings:
             authority_host=address(
                 "ENTRA_AUTHORITY_HOST",
                 values.get("ENTRA_AUTHORITY_HOST", ""),
-                "https://login.microsoftonline.com",
+                DEFAULT_AUTHORITY,
                 loopback=False,
             ),
             graph_base_url=graph_base_url,

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 import function_app
-from provisioning.api.callers import BY_KEY, caller
+from provisioning.api.access import BY_KEY
 from provisioning.api.routes import ROUTES
 from provisioning.app import App, open_app
 from provisioning.config import Settings
@@ -30,6 +30,7 @@ from tests.durable import Host, InProcess, functions_of
 from tests.durable_client import offering
 from tests.emulators import graph, servicenow, tenant
 from tests.emulators.graph.behaviour import Fail
+from tests.entra import Entra, principal
 from tests.served import ROOT
 
 DAY = 86_400.0
@@ -58,7 +59,9 @@ class Place:
         )
         self.host = Host(InProcess(function_app.app), self.now)
         self.client = ""
+        self.entra = Entra()
         function_app.process.use(self.new_app)
+        function_app.outer_door.use(self.entra.door(signs_in=True))
 
     def now(self) -> float:
         return time.time() + self.ahead
@@ -89,6 +92,20 @@ class Place:
         query: dict[str, str] | None = None,
         **params: str,
     ) -> func.HttpResponse:
+        """As somebody with a key of the app."""
+        keyed = f"keyed_{name}"
+        return await self.ask(keyed, body=body, headers=headers, client=client, query=query, **params)
+
+    async def ask(
+        self,
+        name: str,
+        *,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        client: bool = False,
+        query: dict[str, str] | None = None,
+        **params: str,
+    ) -> func.HttpResponse:
         found = {"sp": self.settings.service_principal_id, "job": self.settings.job_id} | params
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         asked = query or {}
@@ -108,6 +125,7 @@ def place(tmp_path) -> Iterator[Place]:
     found = Place(tmp_path)
     yield found
     function_app.process.use(open_from_environment)
+    function_app.outer_door.use(None)
 
 
 def run(place: Place, story) -> None:
@@ -363,20 +381,6 @@ def test_orders_over_http_are_in_the_audit_trail(place):
     run(place, story)
 
 
-@pytest.mark.parametrize(
-    ("environ", "name", "actor"),
-    [
-        ({"WEBSITE_AUTH_ENABLED": "True"}, "ada@contoso.com", "ada@contoso.com"),
-        ({"WEBSITE_AUTH_ENABLED": "True"}, "", BY_KEY),
-        ({"WEBSITE_AUTH_ENABLED": "True"}, "a\nb", BY_KEY),
-        ({"WEBSITE_AUTH_ENABLED": "False"}, "mallory", BY_KEY),
-        ({}, "mallory", BY_KEY),
-    ],
-)
-def test_a_name_in_a_header_counts_only_where_the_platform_has_written_it(environ, name, actor):
-    assert caller({"x-ms-client-principal-name": name}, environ) == actor
-
-
 # --- status and on-demand -----------------------------------------------------------------------
 
 
@@ -504,7 +508,7 @@ def test_a_connection_that_servicenow_refuses_is_a_step_that_failed(place):
     run(place, story)
 
 
-def test_the_log_names_who_has_asked_for_it(place, monkeypatch):
+def test_the_log_names_who_has_asked_for_it(place):
     async def initiators() -> list[tuple[str, str]]:
         response = await place.request("get_provisioning_logs", query={"$orderby": "activityDateTime asc"})
         entries = json.loads(response.get_body())["value"]
@@ -513,16 +517,23 @@ def test_the_log_names_who_has_asked_for_it(place, monkeypatch):
         )
 
     async def story() -> None:
-        _, people = staff(place, "ada", "bob")
+        _, people = staff(place, "ada", "bob", "cy")
         for one in people:
             place.directory.assign(one)
         await on_demand(place, subject(people[0]))
-        monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
-        await on_demand(place, subject(people[1]), **{"x-ms-client-principal-name": "ada@contoso.com"})
-        assert await initiators() == [("application", BY_KEY), ("user", "ada@contoso.com")]
+        token = place.entra.token(roles=["Provisioning.Operate"], preferred_username="bea@contoso.com")
+        signed_in = {"X-MS-CLIENT-PRINCIPAL": principal("Provisioning.Operate"), "Sec-Fetch-Site": "same-origin"}
+        for person, headers in ((people[1], signed_in), (people[2], {"Authorization": f"Bearer {token}"})):
+            response = await place.ask("provision_on_demand", body=subject(person), headers=headers)
+            assert response.status_code == 200, response.get_body()
+        assert (await initiators())[:3] == [
+            ("application", BY_KEY),
+            ("user", "ada@contoso.com"),
+            ("user", "bea@contoso.com"),
+        ]
         await place.start()
         await place.host.finish(place.instance_id)
-        assert (await initiators())[2:] == [("system", "Provisioning Service")]
+        assert (await initiators())[3:] == [("system", "Provisioning Service")]
 
     run(place, story)
 
@@ -641,7 +652,9 @@ def bindings() -> Iterator[tuple[str, Any, dict[str, Any]]]:
 def test_functions_have_names_that_the_host_takes():
     names = list(functions_of(function_app.app))
     assert all(re.fullmatch(r"[a-z][a-z0-9_-]{0,127}", name) for name in names)
-    assert len(names) == len(set(names)) == len(ROUTES) + len(PAGES) + 5  # tick, cycle and its three activities
+    assert len(names) == len(set(names))
+    keyed = sum(route.role is not None for route in ROUTES)
+    assert len(names) == len(ROUTES) + keyed + len(PAGES) + 5  # tick, cycle and its three activities
 
 
 def test_parameters_are_named_and_annotated_as_the_worker_wants_them():
@@ -666,11 +679,6 @@ def test_routes_are_not_those_of_the_host_and_never_two_alike():
     assert not [route for route, _ in routes if route.startswith(("admin", "runtime"))]
 
 
-def test_nobody_gets_in_without_a_key_except_to_health():
-    levels = {name: each["authLevel"] for name, _, each in bindings() if each["type"] == "httpTrigger"}
-    assert {name for name, level in levels.items() if level != func.AuthLevel.FUNCTION} == {"health"}
-
-
 def test_the_timer_has_its_schedule_from_the_settings_and_remembers_it():
     (timer,) = (each for _, _, each in bindings() if each["type"] == "timerTrigger")
     assert timer["schedule"] == "%PROVISIONING_SCHEDULE%"
@@ -678,7 +686,7 @@ def test_the_timer_has_its_schedule_from_the_settings_and_remembers_it():
 
 
 def test_the_app_is_indexed_without_loading_either_side():
-    heavy = ("msgraph", "kiota_abstractions", "msal", "azure.data.tables", "azure.identity", "httpx")
+    heavy = ("msgraph", "kiota_abstractions", "msal", "azure.data.tables", "azure.identity", "httpx", "jwt")
     script = f"import sys, function_app as f; f.app.get_functions(); print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False

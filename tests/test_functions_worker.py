@@ -55,15 +55,15 @@ def test_a_tick_starts_a_cycle_that_the_worker_runs_to_its_end(emulators, enviro
                 await azure.tick("tick", client)
                 (instance,) = host.instances
                 assert instance == f"job-{job['job']}"
-                assert (await azure.request("start_job", client=client, params=job))[0] == 409
+                assert (await azure.request("keyed_start_job", client=client, params=job))[0] == 409
                 done = await host.finish(instance)
                 assert done.status == "Completed", done.output
                 assert done.output["finished"], done.output
                 await azure.tick("tick", client)
                 assert host.instances[instance] is done  # nothing is due so soon
-                status, found, _ = await azure.request("get_job", params=job)
+                status, found, _ = await azure.request("keyed_get_job", params=job)
                 assert (status, found["status"]["lastExecution"]["state"]) == (200, "Succeeded")
-                status, found, headers = await azure.request("start_job", client=client, params=job)
+                status, found, headers = await azure.request("keyed_start_job", client=client, params=job)
                 assert (status, found) == (204, None)
                 assert headers["request-id"]
                 assert (await host.finish(instance)).output["kind"] == "incremental"
@@ -82,7 +82,7 @@ def test_somebody_is_provisioned_on_demand_and_again_without_a_change(emulators,
     async def story() -> list[tuple[int, dict]]:
         async with worker(environ, log=tmp_path / "worker.log") as azure:
             job = address_of(environ)
-            answers = [await azure.request("provision_on_demand", params=job, body=body) for _ in range(2)]
+            answers = [await azure.request("keyed_provision_on_demand", params=job, body=body) for _ in range(2)]
             return [(status, found) for status, found, _ in answers]
 
     (first, created), (second, repeated) = asyncio.run(story())
@@ -131,10 +131,17 @@ def test_a_worker_killed_while_it_writes_is_followed_by_one_that_ends_the_cycle(
 def test_health_answers_where_nothing_is_configured_and_the_rest_says_what_is_missing(tmp_path):
     async def story():
         async with worker({**without_settings(), **TICK}, log=tmp_path / "worker.log") as azure:
-            return await azure.request("health"), await azure.request("get_job", params={"sp": "a", "job": "b"})
+            job = {"sp": "a", "job": "b"}
+            return [
+                await azure.request("health"),
+                await azure.request("keyed_get_job", params=job),
+                await azure.request("get_job", params=job),
+            ]
 
-    (status, found, _), (refused, error, _) = asyncio.run(story())
+    (status, found, _), (refused, error, _), (shut, stranger, _) = asyncio.run(story())
     assert (status, found) == (200, {"status": "ok"})
+    assert (shut, stranger["error"]["code"]) == (500, "InvalidConfiguration")
+    assert "ENTRA" not in stranger["error"]["message"]  # a stranger is told nothing of the settings
     assert (refused, error["error"]["code"]) == (500, "InvalidConfiguration")
     assert "ENTRA_TENANT_ID" in error["error"]["message"]
 

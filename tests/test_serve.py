@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from provisioning.api.routes import ROUTES
 from provisioning.config import Settings
+from provisioning.dashboard.routes import PAGES
 from tests.served import ROOT, Served, serving, without_settings
 
 
@@ -125,6 +128,31 @@ def test_an_interrupt_ends_it_in_good_order_and_the_cycle_goes_on_at_once_elsewh
     again = command(environ, "run")
     assert again.returncode == 0, again.stderr
     assert "initial cycle, done" in again.stdout
+
+
+def test_only_this_machine_gets_an_answer_and_no_page_from_elsewhere(environ):
+    job = job_address(environ)
+    operate = [route for route in (*ROUTES, *PAGES) if route.role is not None]
+    with served(environ, "--no-ticks") as (_, client):
+        port = client.base_url.port
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.2", port), timeout=5):
+            pass
+        assert client.get(job).status_code == 200
+        assert client.get(job, headers={"Host": f"localhost:{port}"}).status_code == 200
+        for route in (*ROUTES, *PAGES):
+            path = "/" + re.sub(r"{\w+}", "x", route.path)
+            rebound = client.request(route.method, path, headers={"Host": f"evil.example:{port}"})
+            assert (rebound.status_code, "Content-Security-Policy" in rebound.headers) == (421, True), route.name
+            foreign = client.request(route.method, path, headers={"Origin": "https://evil.example"})
+            assert foreign.status_code == 403, route.name
+        for route in operate:
+            keyed = client.request(route.method, "/keyed/" + re.sub(r"{\w+}", "x", route.path))
+            assert (keyed.status_code, "Content-Security-Policy" in keyed.headers) == (404, True), route.name
+        assert client.get("/nowhere", headers={"Host": f"evil.example:{port}"}).status_code == 421
+        page = {"Origin": str(client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+        assert client.post(f"{job}/pause", headers=page).status_code == 204
+        audits = client.get("/v1.0/auditLogs/directoryAudits").json()["value"]
+        assert audits[0]["initiatedBy"]["user"]["displayName"].startswith("command line")
 
 
 def test_a_port_that_is_taken_is_named(environ):

@@ -32,10 +32,11 @@ class Reply:
 class Refusal(Exception):
     """The request is answered with this instead."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.headers = headers or {}
 
 
 def not_found(what: str) -> Refusal:
@@ -128,12 +129,14 @@ class Call:
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def answer(self, document: Mapping[str, Any] | None, status: int = 200) -> Reply:
+    def answer(
+        self, document: Mapping[str, Any] | None, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """Without a document: 204, nothing to say."""
         if document is None:
             return Reply(204, "", self._headers())
-        headers = {**self._headers(), "Content-Type": "application/json"}
-        return Reply(status, json.dumps(document, ensure_ascii=False), headers)
+        every = {**self._headers(), "Content-Type": "application/json", **(headers or {})}
+        return Reply(status, json.dumps(document, ensure_ascii=False), every)
 
     def complete(self, reply: Reply) -> Reply:
         """A reply of another form than JSON, with what every answer says."""
@@ -146,11 +149,10 @@ class Call:
             "client-request-id": self.client_request_id or self.request_id,
         }
         error = {"code": refusal.code, "message": str(refusal), "innerError": inner}
-        return self.answer({"error": error}, refusal.status)
+        return self.answer({"error": error}, refusal.status, refusal.headers)
 
     def _headers(self) -> dict[str, str]:
         return {
             "request-id": self.request_id,
             "client-request-id": self.client_request_id or self.request_id,
-            "Cache-Control": "no-cache",
         }

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from provisioning.api import shapes
 from provisioning.api.answers import bad_request, body_of, context_of, not_found, page_of, place_of, top_of
-from provisioning.api.callers import initiator
 from provisioning.api.jobs import jobs_fragment
 from provisioning.api.routing import Host, Request, app_of, job_of
 from provisioning.engine import control, linking
@@ -32,7 +31,7 @@ async def explain(request: Request, host: Host) -> dict[str, Any]:
     app, asked = await app_of(request, host), body_of(request.body, shapes.ObjectToExplain)
     key, members = _key(asked.get("object", "")), asked.get("members")
     async with app.dry_run() as dry:
-        found = await provision_on_demand(dry.engine, key, write=False, members=members, by=initiator(request.by))
+        found = await provision_on_demand(dry.engine, key, write=False, members=members, by=request.caller.initiator)
     return {
         "@odata.context": _context(request, app.engine.context, "explanation"),
         "object": found.object,

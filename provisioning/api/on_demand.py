@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from provisioning.api.answers import Refusal, bad_request, read_json
-from provisioning.api.callers import initiator
 from provisioning.api.routing import Host, Request, job_of
 from provisioning.engine.on_demand import provision_on_demand as provision
 
@@ -34,7 +33,7 @@ class Asked:
 async def provision_on_demand(request: Request, host: Host) -> dict[str, Any]:
     """Provisions one user or group now."""
     engine, asked = await job_of(request, host), asked_object(request.body)
-    found = await provision(engine, asked.id, write=True, members=asked.members, by=initiator(request.by))
+    found = await provision(engine, asked.id, write=True, members=asked.members, by=request.caller.initiator)
     if not found.entries:
         raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
     return on_demand_answer(found.entries)

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from provisioning.api.answers import Reply, not_found
 from provisioning.engine.engine import Engine
+from provisioning.rules.summary import Initiator
 
 
 class Role(StrEnum):
@@ -22,8 +23,34 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who has proven who it is. `name` is for the audit trail. `ambient`: the proof goes with whatever the
+    browser sends, also with what another site makes it send.
+    """
+
+    name: str
+    kind: Literal["user", "application"]
+    roles: frozenset[Role] = frozenset()
+    ambient: bool = False
+
+    def may(self, role: Role) -> bool:
+        return role in self.roles or (role is Role.READ and Role.OPERATE in self.roles)
+
+    @property
+    def initiator(self) -> Initiator:
+        """The caller, for the log of a run on demand."""
+        return Initiator(self.kind, self.name)
+
+
+STRANGER = Caller("nobody in particular", "application")
+"""Whoever has proven nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """`params` are those of the path, `headers` have lower-case names, `by` is who has sent it, for the audit trail."""
+    """`params` are those of the path, `headers` have lower-case names. `caller` is known once a door has admitted the
+    request; what proved it is no longer among the headers then.
+    """
 
     method: str
     url: str
@@ -31,7 +58,19 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    by: str
+    caller: Caller = STRANGER
+
+    @property
+    def by(self) -> str:
+        """Who has sent it, for the audit trail."""
+        return self.caller.name
+
+
+class Door(Protocol):
+    """Lets in whoever proves that it may have what a route asks for."""
+
+    async def admit(self, request: Request, role: Role | None) -> Caller:
+        """Who has sent this. Raises `Refusal`, `SignInFirst`, or `Unavailable` where no proof can be judged."""
 
 
 class Opened(Protocol):

@@ -19,9 +19,10 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route as WebRoute
 
-from provisioning.api.answers import Call, Refusal, client_request_id
+from provisioning.api.answers import Refusal
+from provisioning.api.doors import LaptopDoor
 from provisioning.api.responding import respond
-from provisioning.api.routing import Request, Route
+from provisioning.api.routing import Door, Handler, Host, Request, Route
 from provisioning.errors import ConfigError
 from provisioning.serving.local_host import LocalHost
 
@@ -45,39 +46,50 @@ def web_app(routes: Iterable[Route], host: LocalHost, *, by: str, ticks: bool = 
                 await asyncio.gather(timer, return_exceptions=True)
             await host.close()
 
-    mounted = [WebRoute(f"/{each.path}", _endpoint(each, host, by), methods=[each.method]) for each in routes]
-    return Starlette(routes=mounted, lifespan=life, exception_handlers={404: _refused, 405: _refused})
+    door = LaptopDoor(by)
+
+    async def unanswered(web: WebRequest, error: Exception) -> Response:
+        """What no route answers, in the same form as what one refuses."""
+        status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
+        route = Route("unanswered", web.method, web.url.path, None, _refusing(status))
+        return await _answered(route, web, b"", host, door)
+
+    mounted = [WebRoute(f"/{each.path}", _endpoint(each, host, door), methods=[each.method]) for each in routes]
+    return Starlette(routes=mounted, lifespan=life, exception_handlers={404: unanswered, 405: unanswered})
 
 
-async def _refused(web: WebRequest, error: Exception) -> Response:
-    """What no route answers, in the same form as what one refuses."""
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    call = Call(client_request_id(web.headers.get("client-request-id", "")))
-    code = "Request_ResourceNotFound" if status == HTTPStatus.NOT_FOUND else "Request_BadRequest"
-    reply = call.refuse(Refusal(status, code, f"This app does not answer {web.method} at this address."))
-    return Response(reply.body, reply.status, dict(reply.headers))
+def _refusing(status: int) -> Handler:
+    async def refuse(request: Request, host: Host) -> None:
+        del host
+        code = "Request_ResourceNotFound" if status == HTTPStatus.NOT_FOUND else "Request_BadRequest"
+        raise Refusal(status, code, f"This app does not answer {request.method} at this address.")
+
+    return refuse
 
 
-def _endpoint(route: Route, host: LocalHost, by: str) -> Callable[[WebRequest], Awaitable[Response]]:
+def _endpoint(route: Route, host: LocalHost, door: Door) -> Callable[[WebRequest], Awaitable[Response]]:
     async def endpoint(web: WebRequest) -> Response:
         body = bytearray()
         async for piece in web.stream():
             body += piece
             if len(body) > LONGEST_BODY:
                 return Response(status_code=413)
-        request = Request(
-            method=web.method,
-            url=str(web.url),
-            params=web.path_params,
-            query=dict(web.query_params),
-            headers=dict(web.headers),
-            body=bytes(body),
-            by=by,
-        )
-        reply = await respond(route, request, host)
-        return Response(reply.body, reply.status, dict(reply.headers))
+        return await _answered(route, web, bytes(body), host, door)
 
     return endpoint
+
+
+async def _answered(route: Route, web: WebRequest, body: bytes, host: Host, door: Door) -> Response:
+    request = Request(
+        method=web.method,
+        url=str(web.url),
+        params=web.path_params,
+        query=dict(web.query_params),
+        headers=dict(web.headers),
+        body=body,
+    )
+    reply = await respond(route, request, host, door)
+    return Response(reply.body, reply.status, dict(reply.headers))
 
 
 async def serve(app: Starlette, port: int, told: Callable[[str], None]) -> None:
