@@ -1,4 +1,4 @@
-"""Pages of the dashboard, by whom they are asked for: nobody gets one without proof, a reader gets no order to give, and
+"""Pages of the dashboard, by whom they are asked for: nobody gets one without proof, a reader has no order to give, and
 none has a script or a style written into it, which the browser would not run.
 """
 
