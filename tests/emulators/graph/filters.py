@@ -90,6 +90,18 @@ def equal_to(node: Filter, name: str) -> tuple[str, ...] | None:
     return None
 
 
+def beginnings(node: Filter) -> tuple[tuple[str, str], ...] | None:
+    """(name, beginning) pairs if the filter is nothing but `startswith(a, 'x') or startswith(b, 'y') ...`."""
+    match node:
+        case Compare(name, "startswith", (str(value),)) if "/" not in name and name != "id":
+            return ((name, value),)
+        case Join("or", parts):
+            lists = [beginnings(part) for part in parts]
+            if all(pairs is not None for pairs in lists):
+                return tuple(pair for pairs in lists for pair in pairs or ())
+    return None
+
+
 def is_advanced(node: Filter) -> bool:
     """Whether it needs ConsistencyLevel: eventual and $count=true."""
     match node:

@@ -277,7 +277,9 @@ def _user(
 
 
 def _filtered(tenant: Tenant, call: Call, kind: str) -> Iterator[tuple[int, DirectoryObject]]:
-    """The objects after the call's position that its filter lets through; by id and UPN without a scan."""
+    """The objects after the call's position that its filter lets through; by id, UPN and
+    the beginning of a property without a scan.
+    """
     keys = tenant.users if kind == "user" else tenant.groups
     after = position_of(tenant, call)
     text = call.query.get("$filter")
@@ -293,6 +295,10 @@ def _filtered(tenant: Tenant, call: Call, kind: str) -> Iterator[tuple[int, Dire
         found = {item.id: item for value in direct if (item := _by_key(tenant, kind, str(value)))}
         numbered = sorted((keys.number(key) or 0, key) for key in found)
         return ((number, found[key]) for number, key in numbered if number > after)
+    if (wanted := filters.beginnings(condition)) is not None:
+        everything = lambda: ((number, tenant.objects[key]) for number, key in keys.after(0))  # noqa: E731
+        numbers = tenant.prefixes.find(everything, kind, tenant.sequence, wanted)
+        return ((number, tenant.objects[keys.at(number)]) for number in numbers if number > after)
     return ((number, item) for number, key in keys.after(after) if _holds(condition, item := tenant.objects[key]))
 
 

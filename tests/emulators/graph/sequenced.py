@@ -52,6 +52,10 @@ class Sequenced:
         """The sequence number under which the key arrived."""
         return self._current.get(key)
 
+    def at(self, number: int) -> str:
+        """The key that arrived under this number."""
+        return self._keys[bisect_right(self._numbers, number) - 1]
+
     def after(self, number: int) -> Iterator[tuple[int, str]]:
         """What arrived later than `number`, in order."""
         for index in range(bisect_right(self._numbers, number), len(self._keys)):

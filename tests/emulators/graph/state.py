@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .behaviour import Behaviour
 from .gallery import app_roles, gallery_application
 from .log import ChangeLog, Event, LogEntry
+from .prefixes import Prefixes
 from .records import Assignment, DirectoryObject, TenantError, UnknownObject, merge
 from .replication import Replication
 from .sequenced import Sequenced
@@ -68,6 +69,7 @@ class Tenant:
         """What was given to Outlook to send, oldest first."""
         self.purged: dict[str, str] = {}
         """The types of objects that are gone for good, by id."""
+        self.prefixes = Prefixes()
         self.user_log = ChangeLog()
         self.group_log = ChangeLog()
         self.assignments: dict[str, Assignment] = {}
