@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from provisioning.api.answers import Reply, not_found
+from provisioning.engine.checking import InstanceReport
 from provisioning.engine.engine import Engine
 from provisioning.rules.summary import Initiator
 
@@ -98,6 +99,9 @@ class Opened(Protocol):
         """Asks the instance what it lets us do: with the job's own credentials, or with these. Raises `ConfigError` for
         what is no credential, else `ProvisioningError` with what does not work.
         """
+
+    async def check_instance(self, *, test_writes: bool) -> InstanceReport:
+        """What the instance lets the job do."""
 
 
 class Host(Protocol):

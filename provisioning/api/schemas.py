@@ -47,9 +47,7 @@ async def get_schema(request: Request, host: Host) -> dict[str, Any]:
 
 
 async def _document(context: Context) -> dict[str, Any]:
-    schemas = Schemas(context.store, context.job.id)
-    version = await schemas.imported()
-    return await schemas.load(version) if version else dump(default_schema())
+    return await Schemas(context.store, context.job.id).newest()
 
 
 async def put_schema(request: Request, host: Host) -> None:

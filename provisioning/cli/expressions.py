@@ -12,12 +12,10 @@ from typing import Any
 
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
-from provisioning.engine.source_facts import described
-from provisioning.errors import ConfigError, ObjectError
+from provisioning.engine.trying import facts_of_user, properties_of
+from provisioning.errors import ConfigError
 from provisioning.expressions import FUNCTIONS, Expression, Tenant
-from provisioning.rules.attributes import Facts
 from provisioning.rules.expression_trial import as_response, evaluated, read
-from provisioning.schema.names import select_name
 from provisioning.schema.scope import operators
 
 
@@ -93,21 +91,8 @@ async def _of_user(
     shell: Shell, compiled: Expression, user: str, given: Mapping[str, Any], tenant: Tenant
 ) -> tuple[Mapping[str, Any], Tenant]:
     """A real user's attributes; what is given on the command line stands in for one of them."""
-    asked = compiled.attributes - given.keys()
-    reading = [name for each in asked if (name := select_name(each)) is not None]
-    async with opened(shell, dry_run=True, reading=reading) as app:
-        context = app.engine.context
-        found = await context.source.find("user", user)
-        if found is None:
-            raise ObjectError(
-                "NotFound", f"no user in Microsoft Entra ID answers to {user!r}", "give an object id or UPN"
-            )
-        assignments = (await context.source.grants("user", [found.id]))[found.id] or ()
-        roles = await described(context, [assignment.role_id for assignment in assignments])
-        if "DefaultDomain" in compiled.functions and tenant.default_domain is None:
-            tenant = Tenant(default_domain=await context.source.default_domain())
-        facts = Facts(found, roles=roles)
-    return {**{name: facts.get(name) for name in asked}, **given}, tenant
+    async with opened(shell, dry_run=True, reading=properties_of(compiled, given)) as app:
+        return await facts_of_user(app.engine.context, compiled, user, given, tenant)
 
 
 def list_functions(shell: Shell, *, as_json: bool) -> None:

@@ -81,9 +81,7 @@ async def export_schema(shell: Shell, out: Path | None, *, default: bool) -> Exi
     else:
         async with opened(shell, dry_run=True) as app:
             context = app.engine.context
-            schemas = Schemas(context.store, context.job.id)
-            version = await schemas.imported()
-            document = await schemas.load(version) if version else dump(default_schema())
+            document = await Schemas(context.store, context.job.id).newest()
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     if out is None:
         shell.out.file.write(text)

@@ -351,13 +351,14 @@ class Engine:
             work = Work(context, context.plan(CYCLE_PLAN), origin, tally, holder, share, lending)
             if holder is not None:
                 await context.rows.renew_lease(holder, context.now())
-            with lending:
+            with lending, context.target.measured() as measures:
                 if isinstance(step, Decide | Act):
                     await context.instance.require_same(
                         progress.driver or progress.cycle, self.instance, progress.written, progress.ended
                     )
                 result = await carry_out(work, step, progress)
-            return replace(result, refused=context.target.refused > refused)
+            counts = {**result.counts, **measures.counts()}
+            return replace(result, counts=counts, refused=context.target.refused > refused)
         except ProvisioningError as error:
             failure = failure_of(error)
             logger.warning(

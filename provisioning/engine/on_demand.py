@@ -63,7 +63,7 @@ async def provision_on_demand(
     nothing is sent; run it on an overlay so that nothing is stored either. `by` is who has asked for it.
     """
     context = engine.context
-    pending, name = await _find(engine, key)
+    pending, name = await pending_of(engine, key)
     named = await _named(engine, pending, members) if members is not None else None
     cycle = f"on-demand-{uuid.uuid4()}"
     tally = Tally(occurrences=[])
@@ -169,7 +169,7 @@ async def _slot(engine: Engine, holder: str, *, alone: bool) -> AsyncIterator[No
             await engine.shares.release(holder)
 
 
-async def _find(engine: Engine, key: str) -> tuple[Pending, str]:
+async def pending_of(engine: Engine, key: str) -> tuple[Pending, str]:
     """The object as a change that asks for a full evaluation, with the grants that it has now."""
     context = engine.context
     kinds: tuple[ObjectType, ...] = ("user", "group")

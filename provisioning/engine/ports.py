@@ -23,6 +23,7 @@ from provisioning.model import (
     WriteOutcome,
 )
 from provisioning.rows import Operation, Row
+from provisioning.rules.measures import Measures
 from provisioning.rules.notices import Notice
 from provisioning.rules.protection import Administrators
 
@@ -75,6 +76,9 @@ class Source(Protocol):
         is not unique.
         """
 
+    async def search(self, kind: ObjectType, text: str, top: int) -> Sequence[SourceObject]:
+        """Up to `top` objects one of whose names begins with the text, for people who look for somebody."""
+
 
 class Target(Protocol):
     """ServiceNow. Every call may raise `Unavailable`; only `write` changes anything."""
@@ -123,6 +127,9 @@ class Target(Protocol):
 
     def share(self, slots: int) -> AbstractContextManager[None]:
         """So many calls may run at once for what is done inside the block, beside those of other blocks."""
+
+    def measured(self) -> AbstractContextManager[Measures]:
+        """Counts the calls of what is done inside the block."""
 
     @property
     def refused(self) -> int:

@@ -28,13 +28,17 @@ BEAT = 2.0
 """Seconds from one sign of life to the next."""
 
 
-async def begin_preview(engine: Engine, *, by: str) -> Preview | None:
-    """None while another one is being made."""
-    previews, now = Previews(engine.context.store, engine.context.job.id), engine.context.now()
+def previews_of(engine: Engine, *, candidate: bool = False) -> Previews:
+    return Previews(engine.context.store, engine.context.job.id, candidate=candidate)
+
+
+async def begin_preview(engine: Engine, *, by: str, schema: str = "") -> Preview | None:
+    """None while another one is being made. `schema` is the version of a schema in place of that in force."""
+    previews, now = previews_of(engine, candidate=bool(schema)), engine.context.now()
     before = await previews.newest()
     if before is not None and before.is_being_made(now):
         return None
-    preview = Preview(str(uuid.uuid4()), by, now, now)
+    preview = Preview(str(uuid.uuid4()), by, now, now, schema=schema)
     await previews.save(preview)
     if before is not None:
         await previews.drop(before.id)
@@ -45,7 +49,7 @@ async def make_preview(engine: Engine, dry: Engine, preview: Preview, *, most: i
     """Runs the cycle of `dry`, an engine for a dry run of the same job, and keeps what comes of it with `engine`'s
     state, of each action the first `most`. What goes wrong with either side is told by the preview.
     """
-    previews, now = Previews(engine.context.store, engine.context.job.id), engine.context.now
+    previews, now = previews_of(engine, candidate=bool(preview.schema)), engine.context.now
     position = "connecting"
 
     def watch(progress: Progress) -> None:

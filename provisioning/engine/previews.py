@@ -1,5 +1,6 @@
-"""What the next cycle would do, kept to be looked at: the newest dry run of the job, with its decisions in the order in
-which a person wants to see them. Knows rows; values that a mapping redacts are not among them.
+"""What the next cycle would do, kept to be looked at: the newest dry run of the job, and the newest with a schema that
+somebody thinks of importing, each with its decisions in the order in which a person wants to see them. Knows rows;
+values that a mapping redacts are not among them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from provisioning.engine.transactions import commit_each
 from provisioning.rows import Delete, Operation, Put
 
 TABLE = "preview"
-NEWEST = "newest"
+NEWEST, CANDIDATE = "newest", "candidate"
+"""The two that are kept: with the schema in force, and with another one."""
 ORDER = ("held", "delete", "disable", "update", "create")
 """What takes something away comes first."""
 KEPT = 2000
@@ -28,7 +30,8 @@ SILENT = 60.0
 class Preview(Struct, frozen=True, omit_defaults=True):
     """Times are seconds since 1970; `seen` is the last sign of life, `ended` is 0 while it is being made. `numbers` are
     decisions by action, `counts` objects by kind and by what would become of them, `held` is the plan id of what the
-    guard would hold, `failure` why there is nothing to see.
+    guard would hold, `failure` why there is nothing to see. `schema` is the version of the schema in its place, "" for
+    that in force.
     """
 
     id: str
@@ -42,24 +45,26 @@ class Preview(Struct, frozen=True, omit_defaults=True):
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     held: str = ""
     failure: str = ""
+    schema: str = ""
 
     def is_being_made(self, now: float) -> bool:
         return not self.ended and now - self.seen < SILENT
 
 
 class Previews:
-    """The newest preview of a job, and the decisions in it."""
+    """The newest preview of a job, and the decisions in it; or that with a `candidate` for its schema."""
 
-    def __init__(self, store: Store, job: str) -> None:
+    def __init__(self, store: Store, job: str, *, candidate: bool = False) -> None:
         self._store = store
         self._job = job
+        self._key = CANDIDATE if candidate else NEWEST
 
     async def newest(self) -> Preview | None:
-        row = await self._store.get(TABLE, self._job, NEWEST)
+        row = await self._store.get(TABLE, self._job, self._key)
         return row.decode(Preview) if row is not None else None
 
     async def save(self, preview: Preview) -> None:
-        await self._store.commit(TABLE, self._job, [Put(NEWEST, preview)])
+        await self._store.commit(TABLE, self._job, [Put(self._key, preview)])
 
     async def add(self, preview: str, decisions: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
         """Each with its action and its number among those."""
@@ -95,7 +100,7 @@ class Previews:
         found = await self.newest()
         if found is not None and max(found.seen, found.ended) < before:
             await self.drop(found.id)
-            await self._store.commit(TABLE, self._job, [Delete(NEWEST)])
+            await self._store.commit(TABLE, self._job, [Delete(self._key)])
 
     def _partition(self, preview: str) -> str:
         return f"{self._job}|{preview}"

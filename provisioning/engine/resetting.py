@@ -129,7 +129,8 @@ async def forget_job(context: Context) -> None:
         pass
     async for _ in _empty(context, JOB, job, spare=("lease", "state", PREFIX)):
         pass
-    await Previews(context.store, job).forget(math.inf)
+    for candidate in (False, True):
+        await Previews(context.store, job, candidate=candidate).forget(math.inf)
 
 
 async def _empty(context: Context, table: str, partition: str, *, spare: tuple[str, ...] = ()) -> AsyncIterator[None]:

@@ -30,7 +30,8 @@ async def prune(context: Context, registry: Registry) -> None:
     began, box = context.now(), context.time_box / 2
     before = began - context.job.log_retention
     await context.rows.forget_cycles(before)
-    await Previews(context.store, context.job.id).forget(before)
+    for candidate in (False, True):
+        await Previews(context.store, context.job.id, candidate=candidate).forget(before)
     await _end_abandoned(context, began)
     removed = 0
     for job in (context.job.id, *await registry.deleted()):

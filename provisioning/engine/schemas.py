@@ -56,13 +56,23 @@ class Schemas:
         """Stores the document and makes it the one that the next cycle works with; answers its version. `at` is in
         seconds since 1970.
         """
+        version = await self.store(document)
+        await self._switch(version, document, by, at)
+        return version
+
+    async def store(self, document: dict[str, Any]) -> str:
+        """Stores the document, which nobody works with yet; answers its version."""
         text = json.dumps(document)
         version = digest(text)[:16]
         for number, start in enumerate(range(0, len(text), PIECE)):
             row = Put(f"schema|{version}|{number:04d}", {"text": text[start : start + PIECE]})
             await self._store.commit(JOB, self._job, [row])
-        await self._switch(version, document, by, at)
         return version
+
+    async def newest(self) -> dict[str, Any]:
+        """The document that the next cycle works with."""
+        version = await self.imported()
+        return await self.load(version) if version else dump(default_schema())
 
     async def reset(self, *, by: str, at: float) -> None:
         """The next cycle works with the schema that ships with the product."""

@@ -136,6 +136,9 @@ class Shares:
             if await self._save(replace(known, holders=others), etag):
                 return
 
+    async def known(self) -> Claims:
+        return (await self._load())[0]
+
     async def _load(self) -> tuple[Claims, str]:
         row = await self._store.get(JOB, self._partition, _KEY)
         return (row.decode(Claims), row.etag) if row else (Claims(), "")

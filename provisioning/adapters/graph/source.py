@@ -41,6 +41,11 @@ logger = logging.getLogger(__name__)
 IDS_IN_FILTER = 15
 USER_BASICS = ("id", "accountEnabled", "userPrincipalName", "displayName")
 GROUP_BASICS = ("id", "displayName", "securityEnabled")
+SEARCHED: Mapping[ObjectType, tuple[str, ...]] = {
+    "user": ("displayName", "givenName", "surname", "userPrincipalName", "mail"),
+    "group": ("displayName", "mailNickname"),
+}
+"""What a name may be. Of these Graph tells the beginning without an index that lags behind, the end of none."""
 APPLICATION_PROPERTIES = ("id", "appId", "displayName", "appRoles", "appRoleAssignmentRequired", "accountEnabled")
 MANAGER_ID = "manager($select=id)"
 
@@ -207,6 +212,15 @@ class GraphSource:
         if kind == "user" and self._with_manager:
             return next(map(decode.user_with_manager, bodies), None)
         return next(iter(_objects(kind, bodies)), None)
+
+    async def search(self, kind: ObjectType, text: str, top: int) -> Sequence[SourceObject]:
+        call, names = (USERS, SEARCHED["user"]) if kind == "user" else (GROUPS, SEARCHED["group"])
+        query = Query(
+            select=_names(USER_BASICS if kind == "user" else GROUP_BASICS, ("mail",)),
+            filter=" or ".join(f"startswith({name},{literal(text)})" for name in names),
+            top=top,
+        )
+        return _objects(kind, values_of(await self._session.read(_COLLECTION[kind], call, query), call))
 
     # Inside
 

@@ -17,6 +17,7 @@ from httpx import codes
 
 from provisioning.adapters.http import retry_after
 from provisioning.errors import Throttled
+from provisioning.rules.measures import Measures
 
 HOLD = 30.0
 """Seconds after a refusal until one more call is tried: doubled each time that it is refused again."""
@@ -230,6 +231,20 @@ class _Place:
 _PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
 
 
+_MEASURES: ContextVar[Measures | None] = ContextVar("measures", default=None)
+
+
+@contextmanager
+def measured() -> Iterator[Measures]:
+    """Counts the calls of what is done inside the block, also in tasks that begin there."""
+    measures = Measures()
+    outer = _MEASURES.set(measures)
+    try:
+        yield measures
+    finally:
+        _MEASURES.reset(outer)
+
+
 class MeasuringTransport(httpx.AsyncBaseTransport):
     """Tells the budget how each attempt went, and the answer how long it took. `inner` reads answers to their end."""
 
@@ -240,14 +255,19 @@ class MeasuringTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         place = _PLACE.get()
         ticket = place.ticket if place is not None else None
+        measures = _MEASURES.get() or Measures()
         began = asyncio.get_running_loop().time()
         try:
             response = await self._inner.handle_async_request(request)
         except httpx.TimeoutException:
+            measures.add(asyncio.get_running_loop().time() - began, in_trouble=True)
             if ticket is not None:
                 self._budget.failed(ticket)
             raise
-        response.extensions[SECONDS] = asyncio.get_running_loop().time() - began
+        seconds = asyncio.get_running_loop().time() - began
+        refused = response.status_code == codes.TOO_MANY_REQUESTS
+        measures.add(seconds, refused=refused, in_trouble=response.status_code in _OVERLOADED)
+        response.extensions[SECONDS] = seconds
         if ticket is not None:
             self._budget.answered(ticket, response)
         return response

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 import msgspec
 
 from provisioning.adapters.servicenow import checking, dictionary
+from provisioning.adapters.servicenow.budget import measured
 from provisioning.adapters.servicenow.checking import Report, Task
 from provisioning.adapters.servicenow.identity import identity
 from provisioning.adapters.servicenow.pace import Pace
@@ -23,6 +24,7 @@ from provisioning.adapters.servicenow.writing import SYS_ID, Writer
 from provisioning.errors import Unauthorized
 from provisioning.model import ChangedPage, Record, RecordPage, Write, WriteOutcome
 from provisioning.rules.comparison import loose
+from provisioning.rules.measures import Measures
 from provisioning.rules.protection import Administrators
 
 TABLES = (
@@ -164,6 +166,9 @@ class ServiceNowTarget:
                 if pair in asked:
                     found.setdefault(pair, {})[row["sys_id"]] = None
         return {pair: tuple(sys_ids) for pair, sys_ids in found.items()}
+
+    def measured(self) -> AbstractContextManager[Measures]:
+        return measured()
 
     def share(self, slots: int) -> AbstractContextManager[None]:
         """So many calls may run at once for what is done inside the block, beside those of other blocks."""
