@@ -64,9 +64,9 @@ def store(request) -> BlockingStore:
     return request.getfixturevalue(f"{request.param}_store")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium that runs for this session."""
+    """A Chromium that runs for one file: in the thread of an open Playwright no other event loop can run."""
     try:
         with running_browser() as found:
             yield found

@@ -40,8 +40,11 @@ class Entry:
 
 NAVIGATION = (
     Entry("overview", "Overview", "/dashboard", "overview"),
+    Entry("people", "People and groups", "/dashboard/people", "people"),
     Entry("plan", "Plan", "/dashboard/plan", "plan"),
     Entry("logs", "Logs", "/dashboard/logs", "logs"),
+    Entry("configuration", "Configuration", "/dashboard/configuration", "configuration"),
+    Entry("instance", "Instance", "/dashboard/instance", "instance"),
 )
 
 

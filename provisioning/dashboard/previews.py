@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from provisioning.api.routing import Opened
 from provisioning.engine.previewing import begin_preview, make_preview
@@ -18,20 +19,22 @@ AT_ONCE = 2.0
 _working: set[asyncio.Task[None]] = set()
 
 
-async def order_preview(app: Opened, *, by: str) -> None:
-    """Nothing new begins while another one is being made."""
-    preview = await begin_preview(app.engine, by=by)
+async def order_preview(app: Opened, *, by: str, schema: str = "", document: Any = None) -> None:
+    """Nothing new begins while another one is being made. `schema` and `document` are the version and the text of a
+    schema in place of that in force.
+    """
+    preview = await begin_preview(app.engine, by=by, schema=schema)
     if preview is None:
         return
-    task = asyncio.create_task(_make(app, preview))
+    task = asyncio.create_task(_make(app, preview, document))
     _working.add(task)  # the loop itself keeps no hold of its tasks
     task.add_done_callback(_working.discard)
     await asyncio.wait([task], timeout=AT_ONCE)
 
 
-async def _make(app: Opened, preview: Preview) -> None:
+async def _make(app: Opened, preview: Preview, document: Any) -> None:
     try:
-        async with app.dry_run() as dry:
+        async with app.dry_run(document) as dry:
             await make_preview(app.engine, dry.engine, preview)
     except Exception:  # nobody waits for this task: what went wrong is told here, and by the preview's silence
         logger.exception("preview broke off", extra={"job": app.engine.context.job.id})

@@ -6,8 +6,11 @@ from typing import cast, get_args
 
 from provisioning.api.answers import Refusal, Reply
 from provisioning.api.routing import Host, Request, Role, Route
+from provisioning.dashboard.configuration import CONFIGURATION
+from provisioning.dashboard.health import HEALTH
 from provisioning.dashboard.log_reading import EXPORTED, as_csv, as_json, exported, find_entry, search_page
 from provisioning.dashboard.pages import Frame, Notice, form_of, may_operate, page, see_other, shown, static_reply
+from provisioning.dashboard.people import PEOPLE
 from provisioning.dashboard.previews import order_preview
 from provisioning.dashboard.reading import names_of, overview_facts, plan_facts
 from provisioning.dashboard.views.log_search import ACTIONS, STATUSES, search_of
@@ -152,6 +155,9 @@ PAGES = (
     Route("dashboard_overview", "GET", "dashboard", Role.READ, shown(overview)),
     Route("dashboard_plan", "GET", "dashboard/plan", Role.READ, shown(plan)),
     Route("dashboard_make_plan", "POST", "dashboard/plan", Role.OPERATE, shown(make_plan)),
+    *PEOPLE,
+    *CONFIGURATION,
+    *HEALTH,
     Route("dashboard_logs", "GET", "dashboard/logs", Role.READ, shown(logs)),
     Route("dashboard_log_entry", "GET", "dashboard/logs/entry", Role.READ, shown(log_entry)),
     Route("dashboard_export_logs", "GET", "dashboard/logs/export", Role.READ, shown(export_logs)),

@@ -94,7 +94,7 @@ def logs_view(search: Search, page: Found, *, now: float, first: bool) -> LogsVi
         told = ""
     return LogsView(
         search=search,
-        lines=tuple(_line(each, page.names, now) for each in entries),
+        lines=tuple(line_of(each, page.names, now) for each in entries),
         told=told,
         first="" if first else search.address(),
         following=following,
@@ -103,7 +103,7 @@ def logs_view(search: Search, page: Found, *, now: float, first: bool) -> LogsVi
     )
 
 
-def _line(entry: Mapping[str, Any], names: Mapping[str, str], now: float) -> LogLine:
+def line_of(entry: Mapping[str, Any], names: Mapping[str, str], now: float) -> LogLine:
     address = Search().address(f"{ADDRESS}/entry", change=entry["changeId"], at=entry["activityDateTime"])
     status, action = entry["provisioningStatusInfo"]["status"], entry["provisioningAction"]
     return LogLine(

@@ -105,7 +105,7 @@ def plan_view(facts: Facts) -> PlanView:
         held=held,
         would_be_held=preview.held if preview is not None and held is None else "",
         choices=tuple(_choices(facts)),
-        entries=tuple(_entry(each, facts.names) for each in facts.decisions),
+        entries=tuple(entry_of(each, facts.names) for each in facts.decisions),
         first=_address(facts.action) if facts.after else "",
         following=_address(facts.action, facts.following) if facts.following else "",
         empty="Nothing of this kind." if facts.action else "",
@@ -169,7 +169,7 @@ def _choices(facts: Facts) -> Iterator[Choice]:
         yield Choice(LABELS[action], _address(action), action == facts.action, f"{number:,}")
 
 
-def _entry(decision: Mapping[str, Any], names: Mapping[str, str]) -> Planned:
+def entry_of(decision: Mapping[str, Any], names: Mapping[str, str]) -> Planned:
     kind, source_id = NOUNS[decision["object"]], str(decision["id"])
     name = str(decision["name"]) or source_id
     if kind == "membership" and not decision["name"]:
