@@ -60,6 +60,7 @@ def taken(browser: Browser, site: Site) -> list[Path]:
         ("dashboard-overview.png", "/dashboard", WIDE, "light"),
         ("dashboard-plan.png", "/dashboard/plan", WIDE, "dark"),
         ("dashboard-log.png", "/dashboard/logs", NARROW, "light"),
+        ("dashboard-person.png", f"/dashboard/people/{site.person(site.accounts()[61])}", WIDE, "light"),
     ]
     return [_take(browser, site, *shot) for shot in shots]
 

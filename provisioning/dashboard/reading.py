@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from provisioning.dashboard.views import overview, plan
-from provisioning.engine import waiting_list
+from provisioning.engine import searching, waiting_list
 from provisioning.engine.context import Context
 from provisioning.engine.engine import Engine
 from provisioning.engine.planned import Place, page
@@ -71,5 +71,5 @@ async def plan_facts(engine: Engine, action: str, after: str) -> plan.Facts:
 async def names_of(context: Context, memberships: Iterable[str]) -> dict[str, str]:
     """Of the users and groups that memberships are about, as far as the job remembers them, by their ids."""
     wanted = {(kind, end) for each in memberships for kind, end in zip(ENDS, each.split(":"), strict=False)}
-    known = await context.links.load(wanted) if wanted else {}
-    return {source_id: found.link.match_value for (_, source_id), found in known.items() if found.link.match_value}
+    known = await searching.names_of(context, list(wanted)) if wanted else {}
+    return {source_id: name for (_, source_id), name in known.items() if name}

@@ -78,6 +78,7 @@ from provisioning.errors import (
 )
 from provisioning.rows import Operation
 from provisioning.rules.audit import SYSTEM, Activity, Audited, Changes, differences
+from provisioning.rules.measures import Measures
 from provisioning.rules.reconciliation import Reconciliation, compared, due, evaluated_anew
 from provisioning.rules.restart import drops_links
 from provisioning.rules.summary import SERVICE, Initiator, Origin
@@ -341,7 +342,7 @@ class Engine:
 
     async def _attempt(self, step: Step, progress: Progress, number: int) -> StepResult:
         context, tally = self.context, Tally()
-        refused = context.target.refused
+        refused, measures = context.target.refused, Measures()
         try:
             holder = None if progress.dry_run else progress.driver
             share = None if progress.dry_run else Share(self.shares, context.job.id, context.job.pace.slots)
@@ -357,15 +358,15 @@ class Engine:
                         progress.driver or progress.cycle, self.instance, progress.written, progress.ended
                     )
                 result = await carry_out(work, step, progress)
-            counts = {**result.counts, **measures.counts()}
-            return replace(result, counts=counts, refused=context.target.refused > refused)
         except ProvisioningError as error:
             failure = failure_of(error)
             logger.warning(
                 "step failed",
                 extra={"job": self.context.job.id, "step": type(step).__name__, "code": failure.code},
             )
-            return replace(tally.result(), failure=failure, refused=context.target.refused > refused)
+            result = replace(tally.result(), failure=failure)
+        counts = {**result.counts, **measures.counts()}
+        return replace(result, counts=counts, refused=context.target.refused > refused)
 
     async def origin(self, cycle: str, by: Initiator = SERVICE) -> Origin:
         """What all journal entries of a cycle have in common; `by` says who has asked for it."""
