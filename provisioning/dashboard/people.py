@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from provisioning.api.answers import Refusal, Reply
-from provisioning.api.callers import initiator
 from provisioning.api.routing import Host, Request, Role, Route
 from provisioning.dashboard.frames import framed
 from provisioning.dashboard.pages import Notice, form_of, page, see_other, shown
@@ -18,6 +17,7 @@ from provisioning.engine.on_demand import Answer, provision_on_demand
 from provisioning.engine.searching import search, shown_key
 from provisioning.errors import ObjectError, ProvisioningError
 from provisioning.model import Link
+from provisioning.rules.summary import Initiator
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ async def person(request: Request, engine: Engine, host: Host) -> Reply:
     remembered = await recall(engine.context, _id(request))
     link, now, failure = remembered.link, None, ""
     try:
-        now = await _look(host, link, request.by)
+        now = await _look(host, link, request.caller.initiator)
     except ObjectError as error:
         failure = f"{error}: {error.way_out}"
     except ProvisioningError as error:
@@ -60,9 +60,9 @@ async def person(request: Request, engine: Engine, host: Host) -> Reply:
     return page("person.html", framed(request, engine, view.name, "people", DONE), view=view)
 
 
-async def _look(host: Host, link: Link, by: str) -> Now:
+async def _look(host: Host, link: Link, by: Initiator) -> Now:
     async with (await host.app()).dry_run() as dry:
-        return await look(dry.engine, link, initiator(by))
+        return await look(dry.engine, link, by)
 
 
 async def provision(request: Request, engine: Engine, host: Host) -> Reply:
@@ -74,7 +74,7 @@ async def provision(request: Request, engine: Engine, host: Host) -> Reply:
         members = tuple(name for line in form.get("members", "").splitlines() if (name := line.strip()))
         if len(members) > MOST_MEMBERS:
             raise Refusal(400, "Request_BadRequest", f"At most {MOST_MEMBERS} members at once; a cycle does them all.")
-    answer = await provision_on_demand(engine, id_, write=True, members=members, by=initiator(request.by))
+    answer = await provision_on_demand(engine, id_, write=True, members=members, by=request.caller.initiator)
     return see_other(f"{ADDRESS}/{id_}?done={_outcome(answer)}")
 
 
