@@ -79,7 +79,7 @@ def test_only_health_asks_for_no_role():
 
 def test_whoever_may_only_read_orders_nothing():
     """What is asked with a body, and changes nothing but what is remembered of the question, is for readers too."""
-    asking = {"parse_expression", "discover_directory", "explain", "make_plan"}
+    asking = {"parse_expression", "discover_directory", "explain", "make_plan", "dashboard_try"}
     open_to_readers = {route.name for route in EVERY if route.role is Role.READ and route.method != "GET"}
     assert open_to_readers <= asking
     assert [route.name for route in EVERY if route.role is Role.OPERATE and route.method == "GET"] == []
