@@ -94,10 +94,10 @@ PAGES: Mapping[str, Page] = {
     ),
     "serve": Page(
         (
-            ("serve", "then open http://127.0.0.1:7071"),
+            ("serve", "then open http://127.0.0.1:7071/dashboard"),
             ("serve --no-ticks", "cycles are started by hand only"),
         ),
-        '{"address"}, once it answers',
+        '{"address", "dashboard"}, once it answers',
         {0: "it was ended by Ctrl-C"},
     ),
     "notify": Page(

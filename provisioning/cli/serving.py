@@ -22,7 +22,7 @@ async def serve_here(shell: Shell, port: int, *, ticks: bool, as_json: bool) -> 
 
     def tell(address: str) -> None:
         if as_json:
-            shell.print_json({"address": address})
+            shell.print_json({"address": address, "dashboard": f"{address}/dashboard"})
         else:
             shell.say(f"{address}/dashboard answers; Ctrl-C ends it.")
 
