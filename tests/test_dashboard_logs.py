@@ -84,7 +84,7 @@ def following(page: httpx.Response) -> str | None:
         "/dashboard/logs?action=disable",
         "/dashboard/logs?who=Nobody",
         "/dashboard/logs?who=00000077-0000-4000-8000-000000000000",
-        "/dashboard/logs?code=MissingValues&since=2026-01-01",
+        "/dashboard/logs?error=MissingValues&since=2026-01-01",
         "/dashboard/logs?until=2026-09-10",
         "/dashboard/logs?cycle=cycle",
     ],

@@ -88,6 +88,7 @@ def test_the_timer_runs_the_first_cycle_and_a_person_the_second(emulators, envir
     job = job_address(environ)
     with served(environ) as (_, client):
         assert client.get("/health").json() == {"status": "ok"}
+        assert "<h1" in client.get("/", follow_redirects=True).text  # the dashboard
         first = until(lambda: last_execution(client, job))
         assert first["state"] == "Succeeded"
         assert len(emulators.records("sys_user", "user_nameLIKE@")) > 10

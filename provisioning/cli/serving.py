@@ -6,7 +6,7 @@ from provisioning.api.routes import ROUTES
 from provisioning.app import App, open_app
 from provisioning.cli.shell import Exit, Shell
 from provisioning.config import Settings
-from provisioning.dashboard.routes import PAGES
+from provisioning.dashboard.routes import HOME, PAGES
 from provisioning.process import Process
 from provisioning.serving.local_host import LocalHost
 from provisioning.serving.web import serve, web_app
@@ -18,7 +18,7 @@ async def serve_here(shell: Shell, port: int, *, ticks: bool, as_json: bool) -> 
     async def opening() -> App:
         return await open_app(settings)
 
-    app = web_app((*ROUTES, *PAGES), LocalHost(Process(opening)), by=shell.who, ticks=ticks)
+    app = web_app((HOME, *ROUTES, *PAGES), LocalHost(Process(opening)), by=shell.who, ticks=ticks)
 
     def tell(address: str) -> None:
         if as_json:

@@ -151,6 +151,13 @@ async def static(request: Request, host: Host) -> Reply:
     return static_reply(request.params.get("name", ""))
 
 
+async def home(request: Request, host: Host) -> Reply:
+    del request, host
+    return see_other("/dashboard")
+
+
+HOME = Route("dashboard_home", "GET", "", Role.READ, home)
+"""Where a person begins who types the address of the server alone. The Functions host has a page of its own there."""
 PAGES = (
     Route("dashboard_overview", "GET", "dashboard", Role.READ, shown(overview)),
     Route("dashboard_plan", "GET", "dashboard/plan", Role.READ, shown(plan)),

@@ -23,7 +23,7 @@ ACTIONS = {
 PROPERTIES = {
     "status": "provisioningStatusInfo/status",
     "action": "provisioningAction",
-    "code": "provisioningStatusInfo/errorInformation/errorCode",
+    "error": "provisioningStatusInfo/errorInformation/errorCode",
     "cycle": "cycleId",
 }
 TIME = "activityDateTime"
@@ -31,12 +31,14 @@ TIME = "activityDateTime"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Each "" asks for nothing. `who` is a name or an id, `since` and `until` are days."""
+    """Each "" asks for nothing. `who` is a name or an id, `error` the code of an error or of a skip, `since` and
+    `until` are days. None may be called `code`, in which the Functions host looks for a key.
+    """
 
     who: str = ""
     status: str = ""
     action: str = ""
-    code: str = ""
+    error: str = ""
     cycle: str = ""
     since: str = ""
     until: str = ""
