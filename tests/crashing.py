@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,8 @@ class Fuse:
     most: int = 100_000
     """Effects after which a run is taken to hang."""
     calls_of: Callable[[httpx.Request], tuple[str, ...]] = lambda _: ()
+    _waiting: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    _happens: bool = False
 
     def set(self, number: int, fault: str, *, kind: Kind | None = None, call: str = "", times: int = 1) -> None:
         self.seen.clear()
@@ -108,6 +111,9 @@ class Fuse:
         """The fault that meets this effect, or nothing."""
         self.breathe()
         self.seen.append(Effect(kind, what, calls))
+        if self._happens:
+            for happen in self.due(len(self.seen)):
+                happen()
         assert len(self.seen) < self.most, f"this does not end: {[each.what for each in self.seen[-40:]]}"
         meant = self.kind in {None, kind} and (not self.call or self.call in calls)
         self.counted += meant
@@ -116,6 +122,25 @@ class Fuse:
         if self.fault == "crash before":
             self.die()
         return self.fault
+
+    def after(self, number: int, happen: Callable[[], None]) -> None:
+        """Others do something before the effect of this number of the next run in which things happen."""
+        self._waiting.append((number, happen))
+        self._waiting.sort(key=lambda each: each[0])
+
+    def due(self, number: float = math.inf) -> Iterator[Callable[[], None]]:
+        """What is to happen before an effect, in that order; each is handed out once."""
+        while self._waiting and self._waiting[0][0] <= number:
+            yield self._waiting.pop(0)[1]
+
+    @contextmanager
+    def happenings(self) -> Iterator[None]:
+        """Within it, what others do happens when its effect is due."""
+        self._happens = True
+        try:
+            yield
+        finally:
+            self._happens = False
 
     def breathe(self) -> None:
         if self.dead:

@@ -24,7 +24,7 @@ class Ledger:
     """`existing` had an account, or a group's record, when all was settled last; `reached` may have got one since.
     `meddled` is what others did to our accounts, by account and column. `excluded` are the countries that the scoping
     filter leaves out. `titles` are those of accounts that were there before. `forgotten` are leavers whose links a
-    restart has dropped: nothing can refer to them.
+    restart has dropped: nothing can refer to them. `outside` are those who were out of scope at any time of the run.
     """
 
     company: Company
@@ -39,6 +39,7 @@ class Ledger:
     titles: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
+    outside: set[str] = field(default_factory=set)
     disabled_at: list[tuple[float, str]] = field(default_factory=list)
 
     # The company as it is
@@ -121,10 +122,19 @@ class Ledger:
     def note(self) -> None:
         """A run begins, which may write all that the source has now."""
         self.active = {key for key, rows in self.accounts().items() if rows[0][ACTIVE] == "true"}
+        self.outside = set()
+        self.changed(running=True)
+
+    def changed(self, *, running: bool = False) -> None:
+        """The company is another one: what a run that is on its way may write from now on."""
+        if not running:
+            return
         for key in self.company.people:
             if self.in_scope(key):
                 self.reached.add(key)
                 self.forgotten.discard(key)
+            else:
+                self.outside.add(key)
             if key in self.reached:  # a cycle that goes on may not know yet that somebody has left
                 for column, value in self._possible(key).items():
                     self._may_hold(key, column, value)
@@ -177,7 +187,7 @@ class Ledger:
                 yield f"{self._who(key)} has {len(rows)} accounts"
             if key in self.active and rows[0][ACTIVE] == "false":
                 self.disabled_at.append((at, key))
-                if self.in_scope(key):
+                if key not in self.outside:
                     yield f"{self._who(key)} is in scope and was disabled"
             if key not in self.reached and rows[0][MARK]:
                 yield f"{self._who(key)} was never in scope and has an account"

@@ -1,0 +1,128 @@
+"""How the program runs: well, beside faults of either side, to its death, twice at once, for one object, or dry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from provisioning.engine.driver import run_cycle
+from provisioning.engine.jobs import LEASE_SECONDS
+from provisioning.engine.on_demand import provision_on_demand
+from provisioning.errors import ConfigError, LeaseLost, ProvisioningError
+from tests.crashing import CRASHES, FAULTS, Kind, mortality
+from tests.emulators.graph import Duplicate, EmptyList, EmptyPage, ExpireDelta, Replay, UnknownRemoved
+from tests.simulation.scene import Scene, hold, index
+
+FAULTY: tuple[tuple[Kind, str], ...] = tuple((kind, fault) for kind, faults in FAULTS.items() for fault in faults)
+AT_GRAPH = (Replay(), Duplicate(3), UnknownRemoved(3), EmptyPage(), EmptyList(), *map(ExpireDelta, ("gone", "too-old")))
+AT_SERVICENOW: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("POST batch", "hibernating", {}),
+    ("POST batch", "too_many", {"times": 2, "retry_after": "30"}),
+    ("POST batch", "dropped_session", {}),
+    ("POST batch", "reply_lost", {"times": 2}),
+    ("POST batch", "broken_body", {}),
+    ("POST batch", "html", {"status": 502}),
+    ("POST token", "status", {"status": 500}),
+    ("* *", "unauthorized", {}),
+    ("* *", "status", {"status": 503, "times": 3}),
+    ("GET sys_user", "cut_stream", {}),
+    ("GET sys_user", "error_in_stream", {}),
+    ("GET sys_user_grmember", "cut_stream", {}),
+    ("GET sys_user_grmember", "not_yet_visible", {}),
+    ("batch: POST sys_user", "reply_lost", {}),
+    ("batch: POST sys_user", "status_after_write", {"status": 500}),
+    ("batch: POST sys_user", "denied_after_write", {}),
+    ("batch: PATCH sys_user", "rule", {}),
+    ("batch: POST sys_user_grmember", "rule", {}),
+    ("batch: DELETE sys_user_grmember", "status", {"status": 503}),
+)
+
+
+class Runs(Scene):
+    @rule(minutes=st.sampled_from((1, 10, 40, 400, 1500, 8 * 1440)))
+    def time_passes(self, minutes: int) -> None:
+        self.world.pass_time(minutes * 60.0)
+
+    @rule()
+    def run_a_cycle(self) -> None:
+        self._live()
+
+    @rule(of=st.sampled_from(FAULTY), number=st.integers(1, 12), times=st.integers(1, 2), buried=st.booleans())
+    def run_a_cycle_with_a_fault(self, of: tuple[Kind, str], number: int, times: int, *, buried: bool) -> None:
+        kind, fault = of
+        self.world.fuse.set(number, fault, kind=kind, times=1 if fault in CRASHES else times)
+        outlived = self._live()
+        self.world.fuse.set(0, "")
+        self.world.instance.faults.clear()
+        self._mourn(outlived=outlived, buried=buried)
+
+    def _mourn(self, *, outlived: bool, buried: bool) -> None:
+        """The next process goes on at once where somebody can prove that this one is dead, else when its lease ends."""
+        if not outlived and buried:
+            self.world.bury()
+        elif not outlived:
+            self.world.pass_time(LEASE_SECONDS)
+
+    @rule(number=st.integers(1, 60), fault=st.sampled_from(("crash before", "crash after")), buried=st.booleans())
+    def run_a_cycle_that_dies(self, number: int, fault: str, *, buried: bool) -> None:
+        self.world.fuse.set(number, fault)
+        outlived = self._live()
+        self.world.fuse.set(0, "")
+        self._mourn(outlived=outlived, buried=buried)
+
+    @rule(fault=st.sampled_from(AT_SERVICENOW), skip=st.integers(0, 5))
+    def run_a_cycle_while_servicenow_fails(self, fault: tuple[str, str, dict[str, Any]], skip: int) -> None:
+        on, effect, details = fault
+        planned = self.world.instance.faults.add(on, effect, skip=skip, **details)  # type: ignore[arg-type]
+        self._live()
+        self.counts["runs that a fault met"] += planned.happened > 0
+        self.world.instance.faults.clear()
+
+    @rule(fault=st.sampled_from(AT_GRAPH), kind=st.sampled_from(("GET /users/delta", "GET /groups/delta", "*")))
+    def run_a_cycle_while_graph_errs(self, fault: Any, kind: str) -> None:
+        self.world.directory.behaviour.faults.add(fault, kind)
+        self._live()
+        self.counts["runs that a fault met"] += not self.world.directory.behaviour.faults.waiting
+        self.world.directory.behaviour.faults.clear()
+
+    @rule()
+    def run_two_cycles_at_once(self) -> None:
+        async def both() -> None:
+            engines = self.world.engine(), self.world.engine()
+            results = await asyncio.gather(*(run_cycle(each) for each in engines), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException) and not isinstance(result, LeaseLost | ConfigError):
+                    raise result
+
+        self._observed(lambda: self.world.run(both()))
+
+    @rule(
+        who=index, fault=st.sampled_from(("", "crash before", "crash after", "reply lost")), number=st.integers(1, 25)
+    )
+    def run_on_demand(self, who: int, fault: str, number: int) -> None:
+        names = [*self._people(), *self._groups()]
+        key = self.company.ids[names[who % len(names)]]
+
+        def act() -> None:
+            self.world.fuse.set(number, fault)
+            with mortality():
+                try:
+                    self.world.run(provision_on_demand(self.world.engine(), key, write=True))
+                except ProvisioningError:
+                    return
+
+        self._observed(act)
+        self.world.fuse.set(0, "")
+        self.world.restart()
+
+    @rule()
+    def plan(self) -> None:
+        self.world.forget_counts()
+        try:
+            self.world.cycle(dry_run=True)
+        except (LeaseLost, ConfigError):
+            return
+        hold(["a dry run writes"] if self.world.writes() else [])
