@@ -164,6 +164,8 @@ class InTheTenant(Scene):
 
     @happening(group=index)
     def revive(self, group: int) -> None:
-        soft = [n for n in self._groups(deleted=True) if self.company.ids[n] in self.world.directory.objects]
+        soft = [
+            n for n in self._groups(deleted=True) if self.company.groups[self.company.ids[n]].attributes["groupTypes"]
+        ]
         if soft:
             self.company.revive(soft[group % len(soft)])

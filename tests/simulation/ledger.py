@@ -24,10 +24,12 @@ class Ledger:
     """`existing` had an account, or a group's record, when all was settled last; `reached` may have got one since.
     `meddled` is what others did to our accounts, by account and column. `excluded` are the countries that the scoping
     filter leaves out. `titles` are those of accounts that were there before. `forgotten` are leavers whose links a
-    restart has dropped: nothing can refer to them. `outside` are those who were out of scope at any time of the run.
+    restart has dropped: nothing can refer to them. `outside` are those who were out of scope at any time of the run;
+    where Graph `lags`, what was true before is news to a later run.
     """
 
     company: Company
+    lags: bool = False
     nested: bool = False
     keeps_memberships: bool = True
     enforces: bool = False
@@ -122,12 +124,13 @@ class Ledger:
     def note(self) -> None:
         """A run begins, which may write all that the source has now."""
         self.active = {key for key, rows in self.accounts().items() if rows[0][ACTIVE] == "true"}
-        self.outside = set()
+        if not self.lags:
+            self.outside = set()
         self.changed(running=True)
 
     def changed(self, *, running: bool = False) -> None:
         """The company is another one: what a run that is on its way may write from now on."""
-        if not running:
+        if not running and not self.lags:
             return
         for key in self.company.people:
             if self.in_scope(key):

@@ -21,7 +21,7 @@ from tests.simulation.runs import Runs
 from tests.simulation.scene import DAY, TIGHT, hold
 from tests.world import GENEROUS
 
-FIRST = 3
+FIRST = 4
 MOST_EFFECTS = 5000
 
 
@@ -35,6 +35,8 @@ class Histories(InTheTenant, InServiceNow, Runs, Orders):
         removes_memberships=st.booleans(),
         enforces=st.booleans(),
         tight=st.booleans(),
+        lag=st.sampled_from((0.0, 0.0, 0.0, 30.0, 900.0, 2 * 3600.0)),
+        page=st.sampled_from((200, 2, 1)),
     )
     def begin(
         self,
@@ -45,6 +47,8 @@ class Histories(InTheTenant, InServiceNow, Runs, Orders):
         removes_memberships: bool,
         enforces: bool,
         tight: bool,
+        lag: float,
+        page: int,
     ) -> None:
         hard_delete = "delete" if deletes else "disable"
         self.world = world = self._stack.enter_context(
@@ -59,7 +63,11 @@ class Histories(InTheTenant, InServiceNow, Runs, Orders):
         )
         world.fuse.most = MOST_EFFECTS
         world.company.remember_foreign()
-        self.ledger = Ledger(world.company, nested=nested, keeps_memberships=not removes_memberships, enforces=enforces)
+        behaviour = world.directory.behaviour
+        behaviour.replication_lag, behaviour.delta_page_size, behaviour.members_per_delta_page = lag, page, page
+        self.ledger = Ledger(
+            world.company, lags=lag > 0, nested=nested, keeps_memberships=not removes_memberships, enforces=enforces
+        )
         for _ in range(FIRST):
             self.hire(moment=0, direct=True, manager=0, department="Design", office="Berlin", country="GB", found=False)
         self.found_group(moment=0, members=[0, 1], assigned=True, soft=True)

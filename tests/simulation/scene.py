@@ -152,6 +152,8 @@ class Scene(RuleBasedStateMachine):
         world.fuse.set(0, "")
         world.instance.faults.clear()
         world.directory.behaviour.faults.clear()
+        world.directory.behaviour.replication_lag = 0.0
+        world.directory.settle()
         world.restart()
         world.pass_time(LEASE_SECONDS)
         world.run(control.start(world.engine(), by="a person"))
