@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -99,13 +100,17 @@ class Fuse:
     most: int = 100_000
     """Effects after which a run is taken to hang."""
     calls_of: Callable[[httpx.Request], tuple[str, ...]] = lambda _: ()
+    chance: float = 0.0
+    """That the state store does not answer, for each thing that it is asked, drawn from `luck`."""
+    luck: random.Random = field(default_factory=lambda: random.Random(1))
+    unanswered: int = 0
     _waiting: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     _happens: bool = False
 
     def set(self, number: int, fault: str, *, kind: Kind | None = None, call: str = "", times: int = 1) -> None:
         self.seen.clear()
         self.number, self.fault, self.kind, self.call, self.times = number, fault, kind, call, times
-        self.counted, self.dead = 0, False
+        self.counted, self.dead, self.unanswered = 0, False, 0
 
     def strike(self, kind: Kind, what: str, calls: tuple[str, ...] = ()) -> str:
         """The fault that meets this effect, or nothing."""
@@ -142,6 +147,11 @@ class Fuse:
         finally:
             self._happens = False
 
+    def gamble(self, what: str) -> None:
+        if self.chance and self.luck.random() < self.chance:
+            self.unanswered += 1
+            raise Unavailable(what)
+
     def breathe(self) -> None:
         if self.dead:
             raise Crash("the process has ended")
@@ -166,20 +176,21 @@ class FusedStore:
         self.fuse = fuse
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:
-        await self._travel()
+        await self._ask()
         return await self.base.get(table, partition, key)
 
     async def get_many(self, table: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
-        await self._travel()
+        await self._ask()
         return await self.base.get_many(table, keys)
 
     async def scan(self, table: str, partition: str, **limits: Any) -> Sequence[Row]:
-        await self._travel()
+        await self._ask()
         return await self.base.scan(table, partition, **limits)
 
     async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
         verbs = ", ".join(f"{type(operation).__name__} {operation.key}" for operation in operations[:2])
         calls = tuple(sorted({_named(table, operation) for operation in operations}))
+        self.fuse.gamble("the state store was not there for the commit")
         fault = self.fuse.strike("commit", f"{table}/{partition}: {len(operations)} x {verbs}", calls)
         if fault == "refused":
             raise Unavailable("the state store did not take the commit")
@@ -191,11 +202,16 @@ class FusedStore:
                 self.fuse.die()
             if fault == "reply lost":
                 raise Unavailable("the reply to a commit was lost")
+        self.fuse.gamble("the reply to a commit was lost by chance")
         await self._travel()
         return etags
 
     async def close(self) -> None:
         await self.base.close()
+
+    async def _ask(self) -> None:
+        await self._travel()
+        self.fuse.gamble("the state store was not there to be asked")
 
     async def _travel(self) -> None:
         """Others are heard in between, as on a network."""
@@ -291,12 +307,16 @@ class Mortal(World):
 
     def live(self) -> bool:
         """One cycle, to its end or the process's; True when the process outlived it. A cycle that could not begin
-        because the state store did not answer counts as outlived: nothing was sent.
+        because the state store did not answer counts as outlived: nothing was sent. Where it fails again and again, the
+        process gives up.
         """
         with mortality():
             try:
                 self.cycle()
             except Unavailable:
+                if self.fuse.unanswered:
+                    self.restart()
+                    return False
                 assert all(effect.kind == "commit" for effect in self.fuse.seen)
                 assert len(self.fuse.seen) <= COMMITS_TO_BEGIN
             return True

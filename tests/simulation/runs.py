@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -92,6 +93,19 @@ class Runs(Scene):
         self.world.fuse.set(number, fault)
         outlived = self._live()
         self.world.fuse.set(0, "")
+        self._mourn(outlived=outlived, buried=buried)
+
+    @rule(seed=st.integers(0, 999), chance=st.sampled_from((0.01, 0.05, 0.2)), buried=st.booleans())
+    def run_a_cycle_while_the_store_fails(self, seed: int, chance: float, *, buried: bool) -> None:
+        """Each thing that it is asked may fail, and each reply to a commit may be lost."""
+        fuse = self.world.fuse
+        fuse.set(0, "")
+        fuse.chance, fuse.luck = chance, random.Random(seed)
+        outlived = self._live()
+        fuse.chance = 0.0
+        self.counts["runs that a fault met"] += fuse.unanswered > 0
+        self.counts["times that the store failed"] += fuse.unanswered
+        fuse.set(0, "")
         self._mourn(outlived=outlived, buried=buried)
 
     @rule(fault=st.sampled_from(AT_SERVICENOW), skip=st.integers(0, 5))
