@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tests.company import COLUMNS, REFERENCES, Company, Person
 
+DAY = 86400.0
 ACTIVE, LOCKED = "active", "locked_out"
 MARK = "employee_number"
 """Everybody has one for life, so that an account tells whose it is."""
@@ -121,8 +122,9 @@ class Ledger:
 
     # What happens
 
-    def note(self) -> None:
-        """A run begins, which may write all that the source has now."""
+    def note(self, at: float) -> None:
+        """A run begins, which may write all that the source has now. `at` is what the program's clock says."""
+        self.disabled_at = [each for each in self.disabled_at if at - each[0] < DAY]
         self.active = {key for key, rows in self.accounts().items() if rows[0][ACTIVE] == "true"}
         if not self.lags:
             self.outside = set()
@@ -200,8 +202,11 @@ class Ledger:
             if count > 1:
                 yield f"a row of {table} is there {count} times"
 
-    def disabled_within(self, seconds: float, now: float) -> int:
-        return len({key for at, key in self.disabled_at if now - at < seconds})
+    def disabled_today(self, at: float) -> int:
+        """In the 24 hours up to now, as the program's clock tells them: what it has taken for old is forgotten, also
+        where the clock is set back.
+        """
+        return len({key for when, key in self.disabled_at if at - when < DAY})
 
     # What must be
 

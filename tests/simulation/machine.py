@@ -18,7 +18,7 @@ from tests.simulation.in_the_tenant import InTheTenant
 from tests.simulation.ledger import Ledger
 from tests.simulation.orders import Orders
 from tests.simulation.runs import Runs
-from tests.simulation.scene import DAY, TIGHT, hold
+from tests.simulation.scene import TIGHT, hold
 from tests.world import GENEROUS
 
 FIRST = 4
@@ -76,5 +76,5 @@ class Histories(InTheTenant, InServiceNow, Runs, Orders):
     def within_the_limit(self) -> None:
         if not hasattr(self, "world") or self.world.limits is not TIGHT or self._approved:
             return
-        number = self.ledger.disabled_within(DAY, self.world.now())
+        number = self.ledger.disabled_today(self.world.clock())
         hold([f"{number} were disabled in a day, {TIGHT.absolute} may be"] if number > TIGHT.absolute else [])

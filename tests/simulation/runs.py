@@ -29,9 +29,10 @@ from tests.emulators.graph import (
     UnknownRemoved,
 )
 from tests.emulators.graph.behaviour import Effect
-from tests.simulation.scene import Scene, hold, index
+from tests.simulation.scene import DAY, Scene, happening, hold, index
 
 FAULTY: tuple[tuple[Kind, str], ...] = tuple((kind, fault) for kind, faults in FAULTS.items() for fault in faults)
+CLOCK_JUMPS = (-2 * DAY, -3 * 3600.0, -400.0, -5.0, 5.0, 400.0, 3 * 3600.0, 2 * DAY)
 LIES = (Replay(), Late(), Duplicate(2), UnknownRemoved(3), EmptyPage(), EmptyList())
 EXPIRED = (*map(ExpireDelta, ("gone", "too-old", "sync-state-not-found")), ExpirePage())
 REFUSALS = (Throttle("7"), Throttle(None), Fail(503), Fail(500), ResetConnection(), Slow(40.0))
@@ -67,6 +68,16 @@ class Runs(Scene):
     @rule(minutes=st.sampled_from((1, 10, 40, 400, 1500, 8 * 1440)))
     def time_passes(self, minutes: int) -> None:
         self.world.pass_time(minutes * 60.0)
+
+    @happening(seconds=st.sampled_from(CLOCK_JUMPS))
+    def clock_jumps(self, seconds: float) -> None:
+        """The program's: a machine that slept, or a clock that is set right. It stays wrong until it jumps again."""
+        self.world.fast += seconds
+        self.counts["clock jumps"] += 1
+
+    @rule()
+    def clock_is_set(self) -> None:
+        self.world.fast = 0.0
 
     @rule()
     def run_a_cycle(self) -> None:

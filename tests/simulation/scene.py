@@ -128,7 +128,7 @@ class Scene(RuleBasedStateMachine):
     def _observed(self, act: Callable[[], None]) -> None:
         """What waits for a run happens before its effect, or else when the run is over."""
         self.world.fuse.seen.clear()
-        self.ledger.note()
+        self.ledger.note(self.world.clock())
         self.counts["runs"] += 1
         try:
             with self.world.fuse.happenings():
@@ -138,7 +138,7 @@ class Scene(RuleBasedStateMachine):
             return
         finally:
             self._catch_up()
-            wrong = list(self.ledger.ran(self.world.now()))
+            wrong = list(self.ledger.ran(self.world.clock()))
         self.counts["runs that a fault met"] += self.world.fuse.counted >= self.world.fuse.number > 0
         self.counts["runs that died"] += self.world.fuse.dead
         hold(wrong)
@@ -165,9 +165,9 @@ class Scene(RuleBasedStateMachine):
                 world.run(world.engine().approve(state.held.plan, by="a person"))
             world.forget_counts()
             world.fuse.set(0, "")
-            self.ledger.note()
+            self.ledger.note(self.world.clock())
             progress = world.cycle()
-            wrong = list(self.ledger.ran(world.now()))
+            wrong = list(self.ledger.ran(world.clock()))
             if wrong:
                 return wrong
             world.pass_time(max(world.pace.interval, DAY + 1.0))
