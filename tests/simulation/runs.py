@@ -55,11 +55,28 @@ AT_SERVICENOW: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("GET sys_user", "error_in_stream", {}),
     ("GET sys_user_grmember", "cut_stream", {}),
     ("GET sys_user_grmember", "not_yet_visible", {}),
+    ("GET sys_user_grmember", "error_in_stream", {}),
+    ("GET sys_user_group", "cut_stream", {}),
+    ("GET *", "html", {"status": 200}),
+    ("GET *", "hibernating", {"times": 4}),
+    ("* *", "hibernating", {"times": 60}),
+    ("* *", "dropped_session", {"times": 2}),
+    ("* *", "api_acl", {}),
+    ("* *", "refused_connection", {"times": 2}),
+    ("* *", "too_many", {"times": 3}),
+    ("POST batch", "slow", {"seconds": 70.0}),
+    ("POST batch", "batch_cut", {"after_items": 1, "times": 2}),
     ("batch: POST sys_user", "reply_lost", {}),
     ("batch: POST sys_user", "status_after_write", {"status": 500}),
     ("batch: POST sys_user", "denied_after_write", {}),
     ("batch: PATCH sys_user", "rule", {}),
+    ("batch: PATCH sys_user", "reply_lost", {}),
+    ("batch: PATCH sys_user", "status_after_write", {"status": 500}),
+    ("batch: PATCH sys_user", "denied_after_write", {}),
+    ("batch: POST sys_user_group", "status_after_write", {"status": 500}),
     ("batch: POST sys_user_grmember", "rule", {}),
+    ("batch: POST sys_user_grmember", "status_after_write", {"status": 500}),
+    ("batch: POST sys_user_grmember", "denied_after_write", {}),
     ("batch: DELETE sys_user_grmember", "status", {"status": 503}),
 )
 
@@ -119,13 +136,32 @@ class Runs(Scene):
         fuse.set(0, "")
         self._mourn(outlived=outlived, buried=buried)
 
-    @rule(fault=st.sampled_from(AT_SERVICENOW), skip=st.integers(0, 5))
-    def run_a_cycle_while_servicenow_fails(self, fault: tuple[str, str, dict[str, Any]], skip: int) -> None:
-        on, effect, details = fault
-        planned = self.world.instance.faults.add(on, effect, skip=skip, **details)  # type: ignore[arg-type]
+    @rule(
+        faults=st.lists(st.tuples(st.sampled_from(AT_SERVICENOW), st.integers(0, 5)), min_size=1, max_size=3),
+    )
+    def run_a_cycle_while_servicenow_fails(self, faults: list[tuple[tuple[str, str, dict[str, Any]], int]]) -> None:
+        planned = self.world.instance.faults
+        for (on, effect, details), skip in faults:
+            planned.add(on, effect, skip=skip, **details)  # type: ignore[arg-type]
         self._live()
-        self.counts["runs that a fault met"] += planned.happened > 0
+        self.counts["runs that a fault met"] += any(fault.happened for fault in planned.planned)
+        planned.clear()
+
+    @happening(calls=st.sampled_from((1, 3, 60)))
+    def instance_falls_asleep(self, calls: int) -> None:
+        self.world.instance.faults.add("* *", "hibernating", times=calls)
+
+    @rule()
+    def instance_wakes_up(self) -> None:
         self.world.instance.faults.clear()
+
+    @happening()
+    def tokens_are_revoked(self) -> None:
+        self.world.instance.accounts.revoke_tokens()
+
+    @happening()
+    def sessions_move_to_another_node(self) -> None:
+        self.world.instance.switch_node()
 
     @rule(faults=st.lists(AT_GRAPH, min_size=1, max_size=3))
     def run_a_cycle_while_graph_errs(self, faults: list[tuple[Effect, str, int]]) -> None:
