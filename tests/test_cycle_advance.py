@@ -23,6 +23,7 @@ from provisioning.engine.progress import (
     Progress,
     ReadAssignments,
     ReadDelta,
+    Reset,
     Review,
     StageWaiting,
     StepResult,
@@ -330,11 +331,13 @@ def test_a_failure_that_a_person_must_mend_halts_at_once_and_keeps_every_step():
 EXPIRED = Failure("WatermarkExpired", "forgotten", expired=True)
 
 
-def test_a_forgotten_token_starts_an_initial_cycle_that_keeps_what_was_staged():
+def test_a_forgotten_token_starts_an_initial_cycle_that_first_takes_back_what_was_read_before():
     progress = until(fresh(), "users", staging(memberships={"00": 2}))
     progress = advance(progress, [StepResult(failure=EXPIRED)], 0.0, PACE)
     assert (progress.kind, progress.watermarks, progress.bins) == ("initial", {}, {"memberships": {"00": 2}})
     progress = advance(progress, [], progress.retry_at, PACE)
+    assert progress.steps == (Reset(()),)
+    progress = advance(progress, [StepResult()], progress.retry_at, PACE)
     assert progress.steps == (OpenTokens(),)
 
 

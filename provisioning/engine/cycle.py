@@ -314,7 +314,7 @@ def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
     """The steps of the phases that are not about ranges of the plan."""
     match phase:
         case "reset":
-            return (Reset(progress.reset),) if progress.reset else ()
+            return (Reset(progress.reset),) if progress.reset or progress.passes else ()
         case "tokens":
             return () if progress.everyone or progress.watermarks else (OpenTokens(),)
         case "groups" | "users":
