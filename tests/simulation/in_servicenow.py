@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
 
 from tests.simulation.scene import DEPARTMENTS, FEW, Scene, happening, index, some_text
 
 
 class InServiceNow(Scene):
-    def _in_scope_with_account(self, who: int) -> str | None:
-        accounts = self.ledger.accounts()
-        found = [key for key in accounts if self.ledger.in_scope(key) and accounts[key][0]["employee_number"]]
-        return found[who % len(found)] if found else None
-
     @happening(who=index, column=st.sampled_from(("title", "city", "first_name")), value=some_text)
     def edit_by_others(self, who: int, column: str, value: str) -> None:
         if key := self._in_scope_with_account(who):
@@ -40,3 +36,19 @@ class InServiceNow(Scene):
             if not self.world.instance.find("sys_user_grmember", group=record, user=local["sys_id"]):
                 row = self.world.instance.insert("sys_user_grmember", {"group": record, "user": local["sys_id"]})
                 self.company.foreign["sys_user_grmember", row["sys_id"]] = row
+
+    # Backups of the instance
+
+    @rule()
+    def back_up(self) -> None:
+        self._backup = self.world.instance.backup(), self.ledger.backup()
+
+    @precondition(lambda self: self._backup is not None)
+    @rule()
+    def set_back(self) -> None:
+        """The instance is restored from the backup: what was written since is lost there."""
+        if self._backup is not None:
+            rows, known = self._backup
+            self.world.instance.restore(rows)
+            self.ledger.restore(known)
+            self.counts["instances restored"] += 1

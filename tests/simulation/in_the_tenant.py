@@ -105,6 +105,13 @@ class InTheTenant(Scene):
         if (name := self._person(who)) and len(self._people()) > 1:
             self.company.delete(name)
 
+    @happening(who=st.lists(index, min_size=3, max_size=5))
+    def lay_off(self, who: list[int]) -> None:
+        """Several leave at once."""
+        for number in who:
+            if name := self._person(number):
+                self.company.enable(name, enabled=False)
+
     @happening(who=index)
     def restore(self, who: int) -> None:
         names = [n for n in self._people(deleted=True) if not self.company.people[self.company.ids[n]].purged]

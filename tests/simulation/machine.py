@@ -13,6 +13,7 @@ from hypothesis.stateful import initialize, invariant
 
 from provisioning.rules.departures import Departures
 from tests.crashing import mortal_world
+from tests.simulation.configuration import Configuration
 from tests.simulation.in_servicenow import InServiceNow
 from tests.simulation.in_the_tenant import InTheTenant
 from tests.simulation.ledger import Ledger
@@ -25,7 +26,7 @@ FIRST = 4
 MOST_EFFECTS = 5000
 
 
-class Histories(InTheTenant, InServiceNow, Runs, Orders):
+class Histories(InTheTenant, InServiceNow, Configuration, Runs, Orders):
     """`begin` draws what the tenant and the job are like; each rule is one thing that happens."""
 
     @initialize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -175,16 +176,35 @@ class Runs(Scene):
         self.counts["runs that a fault met"] += len(planned.waiting) < number
         planned.clear()
 
-    @rule()
-    def run_two_cycles_at_once(self) -> None:
+    @rule(fault=st.sampled_from(("", "", "reply lost", "503", "429")), number=st.integers(1, 40))
+    def run_two_cycles_at_once(self, fault: str, number: int) -> None:
         async def both() -> None:
             engines = self.world.engine(), self.world.engine()
-            results = await asyncio.gather(*(run_cycle(each) for each in engines), return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException) and not isinstance(result, LeaseLost | ConfigError):
-                    raise result
+            await self._side_by_side(*(run_cycle(each) for each in engines))
+
+        self.world.fuse.set(number, fault)
+        self._observed(lambda: self.world.run(both()))
+        self.world.fuse.set(0, "")
+
+    @rule(who=index, later=st.integers(0, 60))
+    def run_on_demand_beside_a_cycle(self, who: int, later: int) -> None:
+        names = [*self._people(), *self._groups()]
+        key = self.company.ids[names[who % len(names)]]
+
+        async def on_demand() -> None:
+            for _ in range(later):
+                await asyncio.sleep(0)
+            await provision_on_demand(self.world.engine(), key, write=True)
+
+        async def both() -> None:
+            await self._side_by_side(run_cycle(self.world.engine()), on_demand())
 
         self._observed(lambda: self.world.run(both()))
+
+    async def _side_by_side(self, *runs: Awaitable[Any]) -> None:
+        for result in await asyncio.gather(*runs, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, ProvisioningError):
+                raise result
 
     @rule(
         who=index, fault=st.sampled_from(("", "crash before", "crash after", "reply lost")), number=st.integers(1, 25)

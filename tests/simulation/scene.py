@@ -21,7 +21,7 @@ from provisioning.errors import ConfigError, LeaseLost
 from provisioning.rules.review import Limits
 from tests.company import Company
 from tests.crashing import Mortal
-from tests.simulation.ledger import Ledger
+from tests.simulation.ledger import Backup, Ledger
 
 DAY = 86400.0
 TIGHT = Limits(absolute=2, share=1.0, floor=2)
@@ -70,6 +70,7 @@ class Scene(RuleBasedStateMachine):
         self._number = 0
         self._approved = False
         self._destroyed = False
+        self._backup: tuple[Any, Backup] | None = None
 
     def teardown(self) -> None:
         try:
@@ -97,6 +98,11 @@ class Scene(RuleBasedStateMachine):
     def _group(self, number: int) -> str | None:
         groups = self._groups()
         return groups[number % len(groups)] if groups else None
+
+    def _in_scope_with_account(self, who: int) -> str | None:
+        accounts = self.ledger.accounts()
+        found = [key for key in accounts if self.ledger.in_scope(key) and accounts[key][0]["employee_number"]]
+        return found[who % len(found)] if found else None
 
     # What happens at once or in the next run
 
@@ -163,6 +169,7 @@ class Scene(RuleBasedStateMachine):
             if state.held is not None:
                 self._approved = True
                 world.run(world.engine().approve(state.held.plan, by="a person"))
+            world.run(control.accept_instance(world.engine(), by="a person"))
             world.forget_counts()
             world.fuse.set(0, "")
             self.ledger.note(self.world.clock())
