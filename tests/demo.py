@@ -150,7 +150,13 @@ value comes from), then look before anything is written:
 
     .venv/bin/python -m provisioning check
     .venv/bin/python -m provisioning plan --out plan.json
-    .venv/bin/python -m provisioning run"""
+    .venv/bin/python -m provisioning run
+
+and keep it going on this machine, with the timer, the HTTP API and the dashboard on 127.0.0.1. That can be tried
+without a tenant as well: start `.venv/bin/python -m tests.emulators --env-file emulators.env`, and in another terminal
+
+    set -a; . ./emulators.env; set +a
+    .venv/bin/python -m provisioning serve     # open http://127.0.0.1:7071"""
 
 if __name__ == "__main__":
     sys.exit(main())

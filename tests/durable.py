@@ -27,7 +27,9 @@ TIMER_CREATED, TIMER_FIRED, ORCHESTRATOR_STARTED, ORCHESTRATOR_COMPLETED = 10, 1
 CALL_ACTIVITY, CONTINUE_AS_NEW, CREATE_TIMER, WHEN_ANY, WHEN_ALL = 0, 4, 5, 11, 12
 FAILURE_MARK = "$OutOfProcData$:"
 
-Fault = Literal["none", "fails", "fails afterwards", "twice", "twice at once", "again later", "killed"]
+Fault = Literal[
+    "none", "fails", "fails afterwards", "twice", "twice at once", "again later", "killed", "dies before", "dies after"
+]
 """What happens to one delivery: the activity fails before it begins or after all is done, is delivered a second time
 after the first, beside it or much later, or the process dies in the middle of it.
 """
@@ -288,6 +290,8 @@ class Host:
         if fault == "killed":
             await self._kill(asyncio.ensure_future(self.runtime.activity(task.name, task.input)))
             return None
+        if fault == "dies before":
+            return None
         if fault == "fails":
             return self._failed(task, "the function timed out")
         try:
@@ -301,6 +305,8 @@ class Host:
             return None
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its failure
             return self._failed(task, f"{type(error).__name__}: {error}")
+        if fault == "dies after":
+            return None
         if fault == "again later":
             self._later.append(task)
         self.texts.append(result)

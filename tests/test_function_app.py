@@ -23,6 +23,7 @@ import function_app
 from provisioning.api.callers import BY_KEY, caller
 from provisioning.app import App, open_app
 from provisioning.config import Settings
+from provisioning.process import open_from_environment
 from tests.durable import Host, InProcess, functions_of
 from tests.durable_client import offering
 from tests.emulators import graph, servicenow, tenant
@@ -104,7 +105,7 @@ class Place:
 def place(tmp_path) -> Iterator[Place]:
     found = Place(tmp_path)
     yield found
-    function_app.process.use(None)
+    function_app.process.use(open_from_environment)
 
 
 def run(place: Place, story) -> None:

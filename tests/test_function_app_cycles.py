@@ -7,17 +7,18 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
 import function_app
 from provisioning.engine import orchestration
 from provisioning.engine.cycle import Pace
-from tests.durable import Host, InProcess
+from provisioning.process import open_from_environment
+from tests.durable import InProcess
 from tests.emulators.graph import ACCESS_TOKEN
 from tests.emulators.graph.behaviour import Fail
 from tests.emulators.servicenow import CLIENT_SECRET
+from tests.orchestrated import Azure
 from tests.world import World, small_world
 
 TABLES = ("sys_user", "sys_user_group", "sys_user_grmember")
@@ -26,42 +27,10 @@ SMALL = Pace(slots=2, parallel=4, chunk=6, group_chunk=2, tries=40)
 """Steps of a few rows each, so that a small tenant makes many; patience for more bad luck than a real host has."""
 
 
-class Azure:
-    """A world whose cycles are run by the function app on a Durable host."""
-
-    def __init__(self, world: World, *, moves: int = 5, **host) -> None:
-        self.world = world
-        self.moves = moves
-        self.host = Host(InProcess(function_app.app), world.now, died=self.restart, **host)
-        self.restart()
-
-    def restart(self) -> None:
-        """A new worker process: nothing is left but what is stored."""
-        function_app.process.use(self._open)
-
-    async def _open(self) -> SimpleNamespace:
-        """The app as far as the orchestration needs it."""
-        settings = SimpleNamespace(service_principal_id=self.world.directory.service_principal_id, job_id="job")
-        return SimpleNamespace(engine=self.world.engine(), settings=settings, is_current=_always)
-
-    def cycle(self):
-        return self.world.run(self._cycle())
-
-    async def _cycle(self):
-        progress = await (await function_app.engine()).begin_cycle()
-        order = orchestration.order_of(progress, self.moves)
-        self.host.start("cycle", "job-job", json.dumps(order))
-        return await self.host.finish("job-job")
-
-
-async def _always() -> bool:
-    return True
-
-
 @pytest.fixture(autouse=True)
 def _own_process() -> Iterator[None]:
     yield
-    function_app.process.use(None)
+    function_app.process.use(open_from_environment)
 
 
 @pytest.fixture

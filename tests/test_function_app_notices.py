@@ -8,6 +8,7 @@ import pytest
 
 import function_app
 from provisioning.notify_settings import Notify, WebhookChannel
+from provisioning.process import open_from_environment
 from provisioning.rules.quarantine import Thresholds
 from tests.test_function_app import DAY, Place, run
 from tests.test_function_app_cycles import Azure
@@ -21,7 +22,7 @@ KEY = "the key of the signature"
 @pytest.fixture(autouse=True)
 def _own_process():
     yield
-    function_app.process.use(None)
+    function_app.process.use(open_from_environment)
 
 
 def quarantined(tmp_path, **host):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 
 import function_app
+from provisioning.process import open_from_environment
 from tests.durable import functions_of
 from tests.durable_client import offering
 from tests.emulators import graph, servicenow
@@ -139,7 +140,7 @@ def wrong_with(name: str, response: Any) -> list[str]:
 def place(tmp_path_factory):
     found = Place(tmp_path_factory.mktemp("http"))
     yield found
-    function_app.process.use(None)
+    function_app.process.use(open_from_environment)
 
 
 def wrong_after(place: Place, seed: int, requests: int = 40) -> list[str]:

@@ -14,9 +14,14 @@ ROOT = Path(__file__).parent.parent
 
 # A part is a module or package; what stands further down may be imported by what stands above, where it is listed.
 MAY_IMPORT = {
-    "function_app": {"api", "app", "config", "engine", "model", "errors"},
+    "function_app": {"api", "process", "app", "engine", "model", "errors"},
     "provisioning.__main__": {"cli"},
-    "provisioning.cli": {"app", "config", "engine", "rules", "schema", "expressions", "model", "rows", "errors"},
+    "provisioning.cli": {
+        *("serving", "process", "api", "app", "config"),
+        *("engine", "rules", "schema", "expressions", "model", "rows", "errors"),
+    },
+    "provisioning.serving": {"api", "process", "app", "engine", "errors"},
+    "provisioning.process": {"app", "config", "errors"},
     "provisioning.api": {"engine", "rules", "schema", "model", "errors"},
     "provisioning.app": {"config", "engine", "adapters", "rules", "schema", "model", "rows", "errors"},
     "provisioning.config": {"forms", "notify_settings", "rules", "model", "errors"},
@@ -41,6 +46,8 @@ OUTSIDE = {
     "msal": {"provisioning.adapters"},
     "httpx": {"provisioning.adapters", "provisioning.app"},
     "sqlite3": {"provisioning.adapters"},
+    "starlette": {"provisioning.serving"},
+    "uvicorn": {"provisioning.serving"},
     "typer": {"provisioning.cli"},
     "rich": {"provisioning.cli"},
     "tests": set(),

@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from provisioning.api.answers import bad_request, top_of
+from provisioning.api.answers import Refusal, bad_request, not_found, top_of
+from provisioning.api.routing import Host, Request, job_of
+from provisioning.engine import linking
 from provisioning.engine.linking import START, Place
+from provisioning.errors import RowConflict
 from provisioning.model import Link
 from provisioning.rules.linkage import connection_of
 
@@ -18,6 +21,32 @@ PROPERTIES = ("objectId", "sourceAnchor", "targetAnchor", "displayName", "object
 TYPE = "#microsoft.graph.objectConnection"
 DEFAULT_TOP, MOST = 100, 999
 _PLACE = re.compile(r"(user|group)\|([0-9a-f])\|(.*)")
+
+
+async def list_object_connections(request: Request, host: Host) -> dict[str, Any]:
+    context = (await job_of(request, host)).context
+    top, place = asked_page(request.query.get("$top", ""), request.query.get("$skiptoken", ""))
+    links, following = await linking.page_of_linked(context, place, top)
+    return page_resource(links, following, request.url.partition("?")[0], top)
+
+
+async def get_object_connection(request: Request, host: Host) -> dict[str, Any]:
+    name = request.params.get("id", "")
+    known = await linking.remembered_by_id((await job_of(request, host)).context, name)
+    if known is None or known.link.sys_id is None:
+        raise not_found(name)
+    return connection_resource(known.link)
+
+
+async def delete_object_connection(request: Request, host: Host) -> None:
+    engine = await job_of(request, host)
+    known = await linking.remembered_by_id(engine.context, request.params.get("id", ""))
+    try:
+        done = await linking.unlink_at_rest(engine, known, by=request.by)
+    except RowConflict as conflict:
+        raise Refusal(409, "Conflict", str(conflict)) from conflict
+    if not done:
+        raise Refusal(409, "Conflict", "Pause the job first, and wait until a cycle that runs has ended.")
 
 
 def connection_resource(link: Link) -> dict[str, Any]:

@@ -12,11 +12,19 @@ from typing import Any
 from urllib.parse import quote
 
 from provisioning.api.answers import bad_request, top_of
+from provisioning.api.routing import Host, Request, job_of
 from provisioning.engine.executions import Execution, task_execution
 
 TYPE = "#microsoft.graph.synchronizationTaskExecution"
 DEFAULT_TOP, MOST = 100, 999
 _PLACE = re.compile(r"[0-9]{13}\|[^/\\#?\x00-\x1f]{1,200}")
+
+
+async def list_executions(request: Request, host: Host) -> dict[str, Any]:
+    rows = (await job_of(request, host)).context.rows
+    top, place = asked_page(request.query.get("$top", ""), request.query.get("$skiptoken", ""))
+    found, following = await rows.executions(top, place)
+    return page_resource(found, following, request.url.partition("?")[0], top)
 
 
 def asked_page(top: str, token: str) -> tuple[int, str]:

@@ -4,16 +4,59 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.api.answers import bad_request, read_json
+from provisioning.api.answers import Refusal, bad_request, read_json
+from provisioning.api.routing import Host, Request, job_of
+from provisioning.engine import control
 from provisioning.engine.executions import EXPORTS, KINDS, Execution, History, task_execution, time_of
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
-from provisioning.errors import ConfigError
+from provisioning.errors import ConfigError, LeaseLost, RowConflict
 from provisioning.rules.quarantine import Quarantine
 from provisioning.rules.restart import ResetScope, parse_scopes
 
 TEMPLATE = "ServiceNowOutDelta"
+RUNNING = Refusal(409, "Conflict", "A cycle of this job is running already; it goes on, and no second one is started.")
+IN_THE_WAY = Refusal(409, "Conflict", "A cycle of this job is running: pause the job, and delete it when it has ended.")
 TYPES = {"user": "user to User", "group": "group to Group", "member": "member to GroupMember"}
+
+
+async def get_job(request: Request, host: Host) -> dict[str, Any]:
+    found = (await job_of(request, host)).context
+    state, _ = await found.rows.state()
+    progress = await found.rows.progress()
+    history = await found.rows.history()
+    return job_resource(found.job.id, found.job.pace.interval, state, progress[0] if progress else None, history)
+
+
+async def start_job(request: Request, host: Host) -> None:
+    running = await job_of(request, host)
+    state, _ = await running.context.rows.state()
+    busy = await host.is_busy()
+    if busy and not state.paused:
+        raise RUNNING
+    await control.start(running, by=request.by)
+    if busy:
+        return  # the pause is taken back, and the cycle that it had let go on runs
+    try:
+        await host.start_cycle()
+    except (LeaseLost, RowConflict) as held:
+        if not state.paused:
+            raise RUNNING from held
+
+
+async def pause_job(request: Request, host: Host) -> None:
+    await control.pause(await job_of(request, host), by=request.by)
+
+
+async def restart_job(request: Request, host: Host) -> None:
+    await control.restart(await job_of(request, host), reset_criteria(request.body), by=request.by)
+
+
+async def delete_job(request: Request, host: Host) -> None:
+    try:
+        await control.delete(await job_of(request, host), by=request.by)
+    except LeaseLost as held:
+        raise IN_THE_WAY from held
 
 
 def job_resource(

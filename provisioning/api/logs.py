@@ -7,12 +7,25 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from provisioning.api.answers import bad_request, top_of
+from provisioning.api.routing import Host, Request
 from provisioning.engine.journal import Page
 from provisioning.errors import QueryError
 from provisioning.rules.log_query import LogQuery, Resource
 
 DEFAULT_TOP, MOST = 100, 1000
 KNOWN = frozenset({"$filter", "$orderby", "$top", "$skiptoken"})
+
+
+async def get_provisioning_logs(request: Request, host: Host) -> dict[str, Any]:
+    query = query_of(request.query, "provisioningObjectSummary")
+    page = await (await host.app()).engine.context.journal.search(query)
+    return page_document(page, request.url, "provisioning")
+
+
+async def get_audits(request: Request, host: Host) -> dict[str, Any]:
+    query, context = query_of(request.query, "directoryAudit"), (await host.app()).engine.context
+    page = await context.audit.search(query, principal=context.job.application)
+    return page_document(page, request.url, "directoryAudits")
 
 
 def query_of(parameters: Mapping[str, str], resource: Resource) -> LogQuery:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provisioning.api.answers import bad_request, read_json
+from provisioning.api.answers import Refusal, bad_request, read_json
+from provisioning.api.callers import initiator
+from provisioning.api.routing import Host, Request, job_of
+from provisioning.engine.on_demand import provision_on_demand as provision
 
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 KINDS = ("User", "Group")
@@ -26,6 +29,14 @@ class Asked:
 
     id: str
     members: tuple[str, ...] | None = None
+
+
+async def provision_on_demand(request: Request, host: Host) -> dict[str, Any]:
+    engine, asked = await job_of(request, host), asked_object(request.body)
+    found = await provision(engine, asked.id, write=True, members=asked.members, by=initiator(request.by))
+    if not found.entries:
+        raise Refusal(409, "Conflict", "The object was changed elsewhere at the same moment; ask again.")
+    return on_demand_answer(found.entries)
 
 
 def asked_object(body: bytes) -> Asked:

@@ -122,6 +122,21 @@ def check(
 
 
 @cli.command()
+def serve(
+    context: typer.Context,
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 is any that is free.")] = 7071,
+    ticks: Annotated[
+        bool, typer.Option("--ticks/--no-ticks", help="Whether cycles begin by the job's schedule.")
+    ] = True,
+) -> None:
+    """Run the timer, the HTTP API and the dashboard on this machine, for this machine only."""
+    from provisioning.cli import serving  # noqa: PLC0415 - no other command needs a web server
+
+    _ended(serving.serve_here(_shell(context), port, ticks=ticks))
+
+
+@cli.command()
 def plan(
     context: typer.Context,
     *,

@@ -25,7 +25,18 @@ async def run_cycle(
     """Begins or resumes a cycle and answers its last progress: finished, or halted with the reason. Raises `LeaseLost`
     when another worker has the job, `Unavailable` when the state store stays away.
     """
-    progress = await engine.begin_cycle(dry_run=dry_run)
+    return await drive(engine, await engine.begin_cycle(dry_run=dry_run), dry_run=dry_run, watch=watch, sleep=sleep)
+
+
+async def drive(
+    engine: Engine,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
+    watch: Watcher = lambda _: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Progress:
+    """A cycle that has begun, as `run_cycle`."""
     while True:
         progress = await _advance(engine, progress, sleep)
         watch(progress)

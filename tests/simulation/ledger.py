@@ -31,7 +31,8 @@ class Ledger:
     where Graph `lags`, what was true before is news to a later run. `skips`: who only lost the access stays as is.
     `kept_some`: whether the disabled keep their memberships was changed on the way. `sources` are the attributes that
     columns are filled from. What a person has `rejected` is left as it is, by object. `deletable` are those whose
-    accounts were to be deleted at one time.
+    accounts were to be deleted at one time. `interfered` says that others have changed or deleted what is ours since
+    all was settled, or set the instance back, which only a comparison of everything finds.
     """
 
     company: Company
@@ -54,6 +55,7 @@ class Ledger:
     active: set[str] = field(default_factory=set)
     outside: set[str] = field(default_factory=set)
     disabled_at: list[tuple[float, str]] = field(default_factory=list)
+    interfered: bool = False
 
     # The company as it is
 
@@ -178,6 +180,7 @@ class Ledger:
         after = self.company.instance.update("sys_user", row["sys_id"], {column: value}, by="abel.tuter")
         value = after[column]
         self.meddled[key, column] = value
+        self.interfered = True
         self._may_hold(key, column, value)
 
     def hand_over(self, key: str, sys_id: str, row: Row) -> None:
@@ -197,6 +200,7 @@ class Ledger:
     def restore(self, backup: Backup) -> None:
         """The instance is as it was then, and so is what others have in it."""
         self.company.foreign, self.meddled = dict(backup[0]), dict(backup[1])
+        self.interfered = True
         self.existing = {key for key in self.existing if self._has_record(key)}
 
     def _has_record(self, key: str) -> bool:
@@ -213,6 +217,7 @@ class Ledger:
             if any(each["manager"] == row["sys_id"] for each in rows):
                 self.meddled[other, "manager"] = ""
         self.company.instance.delete("sys_user", row["sys_id"])
+        self.interfered = True
         self.existing.discard(key)
         for other in self.company.people:  # a run that decided before that may name the record once more
             self._may_hold(other, "manager", row["sys_id"])
@@ -256,6 +261,7 @@ class Ledger:
 
     def settled(self) -> None:
         """What is there now is what later histories begin with."""
+        self.interfered = False
         accounts = self.accounts()
         self.existing = {key for key, rows in accounts.items() if rows[0][MARK]}
         self.existing |= {key for key in self.company.groups if self._records(key)}
