@@ -376,6 +376,13 @@ def test_a_cycle_that_takes_longer_than_its_interval_collects_again_while_it_act
     assert again.passes == 1
 
 
+def test_a_cycle_collects_again_although_the_clock_was_set_back():
+    progress = until(fresh(), "act users", staging(users=dict.fromkeys(BINS[:8], 4)))
+    progress = msgspec.structs.replace(progress, collected=7200.0)
+    again = advance(progress, [StepResult(), StepResult()], 50.0, PACE)
+    assert (again.phase, again.collected) == ("groups", 50.0)
+
+
 def test_an_initial_cycle_goes_on_incrementally_when_it_collects_again():
     def results(step) -> StepResult:
         if isinstance(step, OpenTokens):

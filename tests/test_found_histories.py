@@ -289,3 +289,34 @@ def test_who_joins_a_group_that_gives_no_access_any_more_gets_no_account(world, 
     world.company.assign("Sales")
     assert settled(world) == []
     assert world.account(f"zed@{DOMAIN}")["active"] == "true"
+
+
+@pytest.fixture
+def set_back(world):
+    """The clock was two days fast while a process worked and died, and is set right."""
+    world.company.hire("ada")
+    world.company.expect()
+    world.fast = 2 * 86400.0
+    world.instance.faults.add("GET sys_user", "too_many")
+    world.fuse.set(1, "crash before", kind="write")
+    assert not world.live()
+    world.fuse.set(0, "")
+    world.instance.faults.clear()
+    world.fast = 0.0
+    return world
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_from_going_on(set_back):
+    """What a dead process held would last for two days: its lease, its calls to ServiceNow, and the limit on them."""
+    before = set_back.now()
+    assert set_back.settle() == []
+    assert set_back.account(f"ada@{DOMAIN}")["active"] == "true"
+    assert set_back.now() - before < 86400.0
+
+
+def test_a_job_is_due_although_its_last_cycle_began_in_the_future(world):
+    world.fast = 2 * 86400.0
+    world.cycle()
+    assert not world.run(world.engine().is_due())
+    world.fast = 0.0
+    assert world.run(world.engine().is_due())

@@ -403,8 +403,14 @@ class Ledger:
 
     def _of_foreign(self) -> Iterator[str]:
         for (table, sys_id), row in self.company.foreign.items():
-            if (now := self.company.instance.get(table, sys_id)) != row:
+            now = self.company.instance.get(table, sys_id)
+            if now != row and now != self._without_manager(row):
                 yield f"{table} {sys_id} belongs to others and was {'changed' if now else 'deleted'}"
+
+    def _without_manager(self, row: Row) -> Row:
+        """ServiceNow empties each reference to a record that is deleted."""
+        boss = row.get("manager")
+        return {**row, "manager": ""} if boss and self.company.instance.get("sys_user", boss) is None else row
 
     def _who(self, key: str) -> str:
         return next((name for name, each in self.company.ids.items() if each == key), key)
