@@ -320,3 +320,17 @@ def test_a_job_is_due_although_its_last_cycle_began_in_the_future(world):
     assert not world.run(world.engine().is_due())
     world.fast = 0.0
     assert world.run(world.engine().is_due())
+
+
+def test_two_whose_accounts_are_gone_and_who_have_swapped_names_do_not_wait_for_each_other(world):
+    for name in ("ada", "bob", "cy", "dee", "eve", "fay"):
+        world.company.hire(name)
+    assert settled(world) == []
+    for name in ("ada", "bob"):
+        world.instance.delete("sys_user", world.account(f"{name}@{DOMAIN}")["sys_id"])
+    world.company.change("ada", userPrincipalName=f"aside@{DOMAIN}")
+    world.company.change("bob", userPrincipalName=f"ada@{DOMAIN}")
+    world.company.change("ada", userPrincipalName=f"bob@{DOMAIN}")
+    world.fuse.most = 3000
+    world.company.expect()
+    assert world.settle(8) == []

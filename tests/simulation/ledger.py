@@ -153,7 +153,7 @@ class Ledger:
             else:
                 self.outside.add(key)
             if self.company.people[key].purged and self.company.hard_delete == "delete":
-                self.deletable.add(key)
+                self._to_be_deleted(key)
             if key in self.reached:  # a cycle that goes on may not know yet that somebody has left
                 for column, value in self._possible(key).items():
                     self._may_hold(key, column, value)
@@ -161,6 +161,14 @@ class Ledger:
             if self.group_in_scope(key):
                 self.reached.add(key)
                 self._may_hold(key, "name", group.attributes["displayName"])
+
+    def _to_be_deleted(self, key: str) -> None:
+        """A run that decided before that may name the record once more."""
+        if key not in self.deletable:
+            self.deletable.add(key)
+            for row in self.accounts().get(key, []):
+                for other in self.company.people:
+                    self._may_hold(other, "manager", row["sys_id"])
 
     def _possible(self, key: str) -> dict[str, str]:
         """As `wanted`, with a manager who may get an account in the same run."""
