@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench soak clean
+.PHONY: setup demo test lint bench bench-million soak clean
 
 setup: $(VENV)/.stamp
 
@@ -30,6 +30,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# A million users through the real engine: hours, 16 GiB of memory for the emulators and 25 GiB of disk for the state.
+bench-million: setup
+	$(BIN)/python -m tests.bench.million $(if $(USERS),--users $(USERS))
 
 # An hour of random histories, the mistakes that they must notice, and the long fuzzing. SEED=... repeats a history.
 soak: setup

@@ -4,7 +4,7 @@
 
     tick                 every few minutes: starts a cycle when the job's own schedule says that one is due
     cycle                the orchestrator; advance, run_step, notify are its activities
-    one function for each route of provisioning.api.routes
+    one function for each route of provisioning.api.routes and provisioning.dashboard.routes
 
 The worker reads the annotations of these functions: plain classes only, and no postponed evaluation.
 """
@@ -21,6 +21,7 @@ from provisioning.api.callers import caller
 from provisioning.api.responding import respond
 from provisioning.api.routes import ROUTES
 from provisioning.api.routing import Request, Route
+from provisioning.dashboard.routes import PAGES
 from provisioning.engine import orchestration
 from provisioning.engine.engine import Engine
 from provisioning.process import Process
@@ -146,5 +147,5 @@ def _register(route: Route) -> None:
     app.function_name(route.name)(app.route(route.path, methods=[route.method], auth_level=level)(function))
 
 
-for each in ROUTES:
+for each in (*ROUTES, *PAGES):
     _register(each)

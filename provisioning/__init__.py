@@ -1,7 +1,8 @@
 """Provisions users and groups from Microsoft Entra ID into ServiceNow.
 
     model, rows, errors   the nouns, the rows of the state store, the error tree: no input or output
-    config, forms         settings from the environment, parsed and refused early; those of notices in notify_settings
+    config, forms         settings from the environment, parsed and refused early; those of notices in notify_settings,
+                         those that Microsoft's API keeps as secrets in graph_secrets
     expressions/          Entra's mapping language: text -> compiled expression; knows neither side
     schema/               Microsoft's synchronizationSchema JSON <-> the job's mappings and filters
     rules/                scope, matching, mapping, decide, review: pure

@@ -6,11 +6,13 @@ adapters that need them, when they need them.
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -53,14 +55,18 @@ from provisioning.config import (
     SqliteState,
     TablesAccount,
     TablesConnection,
+    instance_of_servicenow,
 )
+from provisioning.engine import kept
 from provisioning.engine.context import Context, Job
 from provisioning.engine.cycle import Pace
 from provisioning.engine.engine import Engine
+from provisioning.engine.importing import refuse_roles_of_everybody
 from provisioning.engine.jobs import JobRows
 from provisioning.engine.ports import Channel, Store
 from provisioning.engine.schemas import Schemas
-from provisioning.errors import ConfigError
+from provisioning.errors import Unauthorized
+from provisioning.graph_secrets import kept_of, login_of
 from provisioning.model import Write, WriteOutcome
 from provisioning.rules.assessment import Policy
 from provisioning.rules.protection import Protection
@@ -68,6 +74,10 @@ from provisioning.rules.quarantine import Thresholds
 from provisioning.rules.review import ABSOLUTE, FLOOR, SHARE, Limits
 from provisioning.schema import Schema, default_schema, dump, load_schema
 
+OBJECTS_BETWEEN_COLLECTIONS = 200_000
+"""A chunk of users is more than 100,000 objects that live for a second and are in no circle. With Python's own 700, all
+that is alive is looked through again and again meanwhile, for a sixth of the CPU of a load.
+"""
 TALKATIVE = ("httpx", "httpcore", "msal", "azure", "urllib3", "asyncio")
 """Loggers that would write addresses with queries, and with them names and delta tokens, into the log."""
 
@@ -100,6 +110,8 @@ class App:
     _graph: CountingTransport = field(repr=False)
     _servicenow: CountingTransport = field(repr=False)
     _opened: AsyncExitStack = field(repr=False)
+    _again: Callable[..., Awaitable[App]] = field(repr=False)
+    _way_to: Callable[[str], httpx.AsyncBaseTransport] = field(repr=False)
 
     @property
     def target(self) -> ServiceNowTarget:
@@ -146,9 +158,63 @@ class App:
         return await self.target.check(Task(self.engine.context.job.schema, self.settings.login.kind, test_writes))
 
     async def is_current(self) -> bool:
-        """Whether the job still works with the schema that this app was opened with."""
+        """Whether the job still works with the schema and the settings that this app was opened with."""
         context = self.engine.context
-        return await Schemas(context.store, context.job.id).in_force() == context.job.schema_version
+        if await Schemas(context.store, context.job.id).in_force() != context.job.schema_version:
+            return False
+        return await kept.in_force(context.rows) == context.job.kept
+
+    @asynccontextmanager
+    async def dry_run(self, document: Any = None) -> AsyncIterator[App]:
+        """Another app for a dry run of this one's job, with its own state or with this schema; closed afterwards."""
+        async with self._beside(dry_run=True, document=document) as app:
+            yield app
+
+    @asynccontextmanager
+    async def reading(self, properties: Collection[str]) -> AsyncIterator[App]:
+        """Another app, which reads these properties of users besides and writes to its state only."""
+        async with self._beside(only_reads=True, reading=properties) as app:
+            yield app
+
+    @asynccontextmanager
+    async def _beside(self, **how: Any) -> AsyncIterator[App]:
+        app = await self._again(**how)
+        try:
+            yield app
+        finally:
+            await app.close()
+
+    async def keep(self, secrets: Mapping[str, str], *, by: str) -> None:
+        """Keeps the settings among these for the next cycle. Raises `ConfigError` for a credential, for what an app
+        setting says already, and for what the job could not work with; nothing is kept then.
+        """
+        context, changes = self.engine.context, kept_of(secrets)
+        wanted = {name: value for name, value in changes.items() if value is not None}
+        settings = self.settings.keeping(wanted, strictly=True)
+        refuse_roles_of_everybody(context.job.schema, everyone=settings.scope == "all")
+        await kept.keep(context, changes, by=by)
+
+    async def try_connection(self, secrets: Mapping[str, str] | None) -> None:
+        """Asks the instance what it lets us do, with the job's own credentials, or with these, which are not kept.
+        Raises `ConfigError` for what is no credential or no instance of ServiceNow, else `ProvisioningError` with what
+        does not work and the way out.
+        """
+        if secrets is None:
+            async with self._beside(only_reads=True) as anew:  # its token is asked for now, with the secret as it is
+                report = await anew.check_instance(test_writes=False)
+        else:
+            kind, given, host = login_of(secrets)
+            url = self.settings.instance_url if host is None else instance_of_servicenow(host, self.settings)
+            session = ServiceNowSession(url, credentials(kind, **given), dry_run=True, transport=self._way_to(url))
+            target = ServiceNowTarget(session)
+            try:
+                report = await target.check(Task(self.engine.context.job.schema, kind))
+            finally:
+                await target.aclose()
+        for finding in report.findings:
+            if finding.failed:
+                told = f"{finding.what}: {finding.detail}. {finding.way_out}".rstrip(". ")
+                raise Unauthorized(told, code="ServiceNowCredentialsValidation")
 
     async def close(self) -> None:
         await self._opened.aclose()
@@ -174,20 +240,26 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
     and the state is the job's own.
     """
     only_reads = only_reads or dry_run
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     async with AsyncExitStack() as opened:
+        again = partial(
+            open_app, settings, graph_transport=graph_transport, servicenow_transport=servicenow_transport, now=now
+        )
         store = _store(settings, opened.push_async_callback)
         if dry_run:
             # SQLite's temporary database: in memory while it is small, on disk when it grows, gone with the process.
             store = OverlayStore(store, SqliteStore(""))
         opened.push_async_callback(store.close)
+        given = await kept.in_force(JobRows(store, settings.job_id))
+        settings = settings.keeping(given)
         schemas = Schemas(store, settings.job_id)
         version = await schemas.in_force() if document is None else ""
         if version:
             document = await schemas.load(version)
         schema = load_schema(dump(default_schema()) if document is None else document, strict=settings.strict)
-        _refuse_roles_of_everybody(settings, schema)
+        refuse_roles_of_everybody(schema, everyone=settings.scope == "all")
         graph = CountingTransport(graph_transport or connection_to(settings.graph_base_url))
         servicenow = CountingTransport(servicenow_transport or _way_to_instance(settings))
         to_graph = GraphSession(
@@ -209,22 +281,14 @@ async def open_app(  # noqa: PLR0913 - what stands in for the job's own, for dry
         target = _CountingTarget(session, honours_sys_ids=known is None or known.honours_sys_ids is not False)
         opened.push_async_callback(target.aclose)
         channels = {} if only_reads else _channels(settings, to_graph, now, opened.push_async_callback)
-        context = Context(_job(settings, schema, version), store, source, target, now=now, channels=channels)
+        context = Context(_job(settings, schema, version, given), store, source, target, now=now, channels=channels)
         engine = Engine(context, instance=settings.instance_host)
-        return App(settings, engine, source, target, graph, servicenow, opened.pop_all())
+        ways = (again, lambda url: servicenow_transport or connection_to(url))
+        return App(settings, engine, source, target, graph, servicenow, opened.pop_all(), *ways)
     raise AssertionError("an exit stack swallows nothing")
 
 
-def _refuse_roles_of_everybody(settings: Settings, schema: Schema) -> None:
-    """As in Entra: whoever is in scope without an assignment has no role, and a mapping of roles would empty it."""
-    if settings.scope == "all" and (schema.user.reads_roles or schema.group.reads_roles):
-        raise ConfigError(
-            "SCOPE is all, and a mapping or filter of the schema reads appRoleAssignments, which only assigned users "
-            "have: set SCOPE to assigned, or take the app roles out of the schema"
-        )
-
-
-def _job(settings: Settings, schema: Schema, version: str) -> Job:
+def _job(settings: Settings, schema: Schema, version: str, given: Mapping[str, str]) -> Job:
     return Job(
         id=settings.job_id,
         tenant=settings.tenant_id,
@@ -257,6 +321,7 @@ def _job(settings: Settings, schema: Schema, version: str) -> Job:
         settings=settings.given,
         hidden_settings=HIDDEN,
         patience=settings.notify.patience,
+        kept=given,
     )
 
 

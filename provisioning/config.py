@@ -12,7 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
@@ -31,8 +31,9 @@ from provisioning.forms import (
     schedule,
     share,
 )
+from provisioning.graph_secrets import HARD, MAIL_TO, SCOPE, SKIP, THRESHOLD
 from provisioning.model import DriftPolicy
-from provisioning.notify_settings import NOTIFY, Notify, notify_settings
+from provisioning.notify_settings import NOTIFY, MailChannel, Notify, notify_settings
 from provisioning.rules.departures import Departures, GroupLeave, Leave
 from provisioning.rules.escrow import DAY, RetryPolicy
 from provisioning.rules.group_limits import GroupLimits
@@ -135,9 +136,17 @@ ENTERPRISE_APPLICATION = (
     "the Object ID under Enterprise applications, your ServiceNow application, Properties in the Entra admin center"
 )
 MOST_SLOTS = 64
+OF_SERVICENOW = (".service-now.com", ".servicenowservices.com")
 GUARDED = ("users", "groups", "memberships", "wipes", "recreations")
 """What the removal guard counts, and a setting can name."""
 MOST_DAYS = 3650
+OVERRULED: Mapping[str, tuple[str, ...]] = {
+    SCOPE: ("SCOPE",),
+    SKIP: ("SKIP_OUT_OF_SCOPE_DELETIONS", "ON_UNASSIGNED", "ON_FILTERED"),
+    HARD: ("HARD_DELETE",),
+    THRESHOLD: ("QUARANTINE_TOO_MANY_DELETES_THRESHOLD", "REMOVAL_LIMIT"),
+}
+"""The app settings that go before a setting that is kept with the job's state."""
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
@@ -245,6 +254,7 @@ class Settings:
     reconciles_every: float
     notify: Notify
     given: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mail_from: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -322,7 +332,38 @@ class Settings:
                 if name != "STATE"
             },
             notify=notify_settings(values, pause),
+            mail_from=values.get("NOTIFY_MAIL_FROM", ""),
         )
+
+    def keeping(self, kept: Mapping[str, str], *, strictly: bool = False) -> Self:
+        """With the settings that are kept with the job's state, by their names. What an app setting says goes before
+        them, except for who gets mail; `strictly` raises `ConfigError` where one does, and for what cannot be.
+        """
+        for name, spoken in OVERRULED.items():
+            if name in kept and (by := next((each for each in spoken if each in self.given), None)) is not None:
+                if strictly:
+                    raise ConfigError(f"the app setting {by} says already what {name} would: change it there")
+                kept = {each: value for each, value in kept.items() if each != name}
+        values = {**self.given, **kept}
+        mail = self.notify.mail
+        if MAIL_TO in kept:
+            mail = self._mail_to(kept[MAIL_TO], strictly=strictly)
+        return replace(
+            self,
+            scope=cast("Scope", choice("SCOPE", values.get("SCOPE", "assigned"), ("assigned", "all"))),
+            departures=_departures(values),
+            removal_limits=_removal_limits(values),
+            notify=replace(self.notify, mail=mail),
+        )
+
+    def _mail_to(self, recipients: str, *, strictly: bool) -> MailChannel | None:
+        if not recipients:
+            return None
+        if self.mail_from:
+            return notify_settings({"NOTIFY_MAIL_FROM": self.mail_from, MAIL_TO: recipients}, self.interval).mail
+        if strictly:
+            raise ConfigError("nobody sends mail: set the app setting NOTIFY_MAIL_FROM to a mailbox of the tenant")
+        return None
 
     @property
     def instance_host(self) -> str:
@@ -385,6 +426,20 @@ def _instance(text: str) -> str:
     if _INSTANCE_NAME.fullmatch(text) and text.lower() != "localhost":
         return f"https://{text.lower()}.service-now.com"
     return address("SERVICENOW_INSTANCE", text, "https://contoso.service-now.com, or the name contoso")
+
+
+def instance_of_servicenow(text: str, settings: Settings) -> str:
+    """The address of an instance that somebody names for a test: ServiceNow's own, or the one that is set. Anything
+    else would let a caller send this app's requests wherever he likes.
+    """
+    url = _instance(text.strip())
+    host = urlsplit(url).hostname or ""
+    if url != settings.instance_url and not host.endswith(OF_SERVICENOW):
+        raise ConfigError(
+            f"the instance must be one of ServiceNow ({', '.join(OF_SERVICENOW)}), or the one that SERVICENOW_INSTANCE "
+            "names"
+        )
+    return url
 
 
 def _sign_in(values: Mapping[str, str], graph_base_url: str, *, in_azure: bool) -> SignIn:

@@ -6,9 +6,12 @@ transactions of at most 100 rows of one partition. This module knows neither sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Hashable, Mapping
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 MAX_TRANSACTION_ROWS = 100
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
@@ -16,45 +19,60 @@ MAX_ROW_BYTES = 1024 * 1024
 MAX_KEY_CHARACTERS = 512
 
 Json = Mapping[str, Any]
+Data = Json | msgspec.Struct
+"""What a row is written from. A struct becomes its JSON at once, without a dictionary in between."""
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One stored row. `data` is a JSON object; `etag` changes with every write."""
+class Row(msgspec.Struct, frozen=True):
+    """One stored row. `text` is a JSON object as it is stored; `etag` changes with every write."""
 
     partition: str
     key: str
-    data: Json
+    text: str
     etag: str
 
+    @property
+    def data(self) -> Json:
+        """The object, decoded anew each time."""
+        found: Json = json.loads(self.text)
+        return found
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+    def decode(self, type_: type[T]) -> T:
+        """The object as a struct. Raises `msgspec.ValidationError` when it is none of that type."""
+        try:
+            decoded: T = _decoder(cast("Hashable", type_)).decode(self.text)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:  # half a surrogate pair, which Python's own decoder lets through
+            return msgspec.convert(self.data, type_)
+        return decoded
+
+
+class Insert(msgspec.Struct, frozen=True):
     """Add a row; refused with `RowConflict` when the key exists."""
 
     key: str
-    data: Json
+    data: Data
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Add or replace a row, whatever stood there."""
 
     key: str
-    data: Json
+    data: Data
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(msgspec.Struct, frozen=True):
     """Replace a row that still has this ETag; refused with `RowConflict` otherwise."""
 
     key: str
-    data: Json
+    data: Data
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove a row. With an ETag: refused with `RowConflict` unless it still has it. Without: absent is fine."""
 
     key: str
@@ -62,3 +80,8 @@ class Delete:
 
 
 Operation = Insert | Put | Replace | Delete
+
+
+@cache
+def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cast("type[Any]", type_))

@@ -1,8 +1,13 @@
-"""Fixtures that all tests may use. What only one file needs stands in that file."""
+"""Fixtures that all tests may use. What only one file needs stands in that file.
+
+A browser is somebody's own business: where there is none, the tests that need one are skipped, which the summary shows.
+With SKIPS=fail, as in CI, a run in which anything was skipped fails.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Iterator
 
@@ -13,6 +18,7 @@ from provisioning.adapters.sqlite import SqliteStore
 from provisioning.adapters.tables import TablesStore
 from tests.azurite import NotInstalled, running_azurite
 from tests.blocking_store import BlockingStore
+from tests.browser import Browser, NoBrowser, running_browser
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +62,19 @@ def tables_store(runner, azurite):
 def store(request) -> BlockingStore:
     """Each state store in turn: what holds for one has to hold for all."""
     return request.getfixturevalue(f"{request.param}_store")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium that runs for this session."""
+    try:
+        with running_browser() as found:
+            yield found
+    except NoBrowser as error:
+        pytest.skip(str(error))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("SKIPS") == "fail" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -16,9 +16,9 @@ from typing import Any
 
 from provisioning.adapters.sqlite import SqliteStore
 from provisioning.cli import main as provisioning
-from provisioning.cli.sentences import sentence
 from provisioning.config import Settings
 from provisioning.engine.journal import Journal
+from provisioning.rules.sentences import sentence
 from tests.served import NotStarted, Served, serving
 
 USERS, GROUPS = 1000, 20

@@ -100,7 +100,8 @@ class Contract:
             return
         name, operation = call
         responses = operation["responses"]
-        described = responses.get(str(status)) or responses.get(f"{status // 100}XX") or responses.get("default")
+        names = (str(status), f"{status // 100}XX", "default")
+        described = next((responses[name] for name in names if name in responses), None)
         if described is None:
             self.violations.append(f"{name}: {status} is not described")
             return

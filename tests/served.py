@@ -19,6 +19,8 @@ from tests.emulators.tenant import COMPANIES, COST_CENTERS, DEPARTMENTS, OFFICES
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
+USERS_A_SECOND = 1000
+"""That are seeded at worst."""
 
 
 class NotStarted(RuntimeError):
@@ -116,7 +118,9 @@ class Control:
 
 @contextlib.contextmanager
 def serving(folder: Path, *, users: int, groups: int, seed: int = 1, plain: bool = False) -> Iterator[Served]:
-    """Starts the emulators on free ports of 127.0.0.1 and ends them with the block, whatever happens in it."""
+    """Starts the emulators on free ports of 127.0.0.1 and ends them with the block, whatever happens in it. `plain` is
+    for companies of any size.
+    """
     env_file = folder / "emulators.env"
     said = folder / "emulators.log"
     with said.open("wb") as log:
@@ -132,7 +136,7 @@ def serving(folder: Path, *, users: int, groups: int, seed: int = 1, plain: bool
             stderr=log,
         )
     try:
-        _await_settings(process, env_file, said)
+        _await_settings(process, env_file, said, START_SECONDS + users / USERS_A_SECOND)
         served = Served(read_env_file(env_file))
         try:
             yield served
@@ -147,9 +151,9 @@ def serving(folder: Path, *, users: int, groups: int, seed: int = 1, plain: bool
             process.wait()
 
 
-def _await_settings(process: subprocess.Popen[bytes], env_file: Path, said: Path) -> None:
+def _await_settings(process: subprocess.Popen[bytes], env_file: Path, said: Path, patience: float) -> None:
     """The file appears, complete, once both answer."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + patience
     while not env_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             raise NotStarted(f"the emulators did not start: {said.read_text(errors='replace').strip()}")

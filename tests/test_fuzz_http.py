@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 
 import function_app
+from provisioning.api.routes import ROUTES
 from provisioning.process import open_from_environment
+from provisioning.schema import default_schema, dump
 from tests.durable import functions_of
 from tests.durable_client import offering
 from tests.emulators import graph, servicenow
@@ -36,6 +38,39 @@ ON_DEMAND = {
     ]
 }
 RESTART = {"criteria": {"resetScope": "Watermark, Escrows"}}
+SCHEMA = dump(default_schema())
+SECRETS = {
+    "value": [
+        {"key": "SyncAll", "value": "true"},
+        {"key": "SkipOutOfScopeDeletions", "value": "True"},
+        {"key": "SyncNotificationSettings", "value": '{"Enabled": true, "DeleteThresholdValue": 500}'},
+    ]
+}
+CREDENTIALS = {
+    "templateId": "ServiceNowOutDelta",
+    "useSavedCredentials": False,
+    "credentials": [{"key": "UserName", "value": "admin"}, {"key": "Password", "value": "admin"}],
+}
+EXPRESSION = {
+    "expression": 'Switch([department], , "Sales", "1")',
+    "testInputObject": {"properties": [{"key": "department", "value": ["Sales", None, 1]}]},
+}
+BODIES: dict[str, Any] = {
+    "provision_on_demand": ON_DEMAND,
+    "restart_job": RESTART,
+    "create_job": {"templateId": "ServiceNowOutDelta"},
+    "put_schema": SCHEMA,
+    "patch_schema": SCHEMA,
+    "put_secrets": SECRETS,
+    "validate_credentials": CREDENTIALS,
+    "validate_credentials_of_a_new_job": CREDENTIALS,
+    "parse_expression": EXPRESSION,
+    "make_plan": {"schema": SCHEMA},
+    "approve_plan": {"planId": "0123456789abcdef"},
+    "reject_plan": {"planId": "0123456789abcdef"},
+    "explain": {"object": "USER", "members": None},
+    "resync": {"object": "USER", "filter": ["department EQUALS Sales"]},
+}
 PIECES = (
     *("activityDateTime", "jobId", "sourceIdentity/displayName", "durationInMilliseconds", "category", "result"),
     *("eq", "ne", "gt", "ge", "lt", "le", "and", "or", "not", "contains", "startswith", "(", ")", ",", "'x'", "''"),
@@ -64,6 +99,9 @@ TOKENS = (
     base64.urlsafe_b64encode(b"user|0|a/b\\c#?\x00").decode(),
     base64.urlsafe_b64encode(b"group|f|" + b"x" * 5_000).decode(),
     base64.urlsafe_b64encode(b"1234567890123|" + b"x" * 100).decode(),
+    base64.urlsafe_b64encode(b"held|").decode(),
+    base64.urlsafe_b64encode(b"users|users|00|a/b").decode(),
+    base64.urlsafe_b64encode(b"nowhere|x").decode(),
 )
 TEXTS = (
     "",
@@ -90,11 +128,12 @@ def routes() -> dict[str, bool]:
     return {name: "durableClient" in types for name, types in bindings.items() if TRIGGER in types}
 
 
-def asked(chance: random.Random, place: Place) -> dict[str, Any]:
-    """Some request; most of them are about the job that there is."""
+def asked(chance: random.Random, place: Place, name: str) -> dict[str, Any]:
+    """Some request to a route; most of them are about the job that there is, with a body of about the right form."""
     found: dict[str, Any] = {"headers": {}, "query": {}}
     users = [*place.directory.users, "00000000-0000-0000-0000-000000000000", "x"]
-    shape = json.loads(json.dumps(chance.choice((ON_DEMAND, RESTART, {}, None))).replace("USER", chance.choice(users)))
+    given = BODIES.get(name) if chance.random() < 0.8 else chance.choice((*BODIES.values(), {}, None))
+    shape = json.loads(json.dumps(given).replace("USER", chance.choice(users)))
     match chance.randrange(5):
         case 0:
             found["body"] = b""
@@ -104,19 +143,22 @@ def asked(chance: random.Random, place: Place) -> dict[str, Any]:
             found["body"] = written(shape)
         case _:
             found["body"] = written(spoilt(shape, chance))
-    for name in chance.sample(("$filter", "$orderby", "$top", "$skiptoken", "$select", "x", ""), chance.randrange(3)):
-        found["query"][name] = {
+    options = ("$filter", "$orderby", "$top", "$skiptoken", "$select", "type", "x", "")
+    for option in chance.sample(options, chance.randrange(3)):
+        found["query"][option] = {
             "$filter": " ".join(chance.choices(PIECES, k=chance.randint(1, 8))),
             "$top": chance.choice(NUMBERS),
             "$skiptoken": chance.choice(TOKENS),
             "$orderby": chance.choice(("activityDateTime desc", "activityDateTime", "x asc", *TEXTS)),
-        }.get(name, chance.choice(TEXTS))
-    for name in chance.sample(("client-request-id", "x-ms-client-principal-name", "Content-Type"), chance.randrange(3)):
-        found["headers"][name] = chance.choice(TEXTS)
+        }.get(option, chance.choice(TEXTS))
+    headers = ("client-request-id", "x-ms-client-principal-name", "Content-Type", "accept")
+    for header in chance.sample(headers, chance.randrange(3)):
+        found["headers"][header] = chance.choice(TEXTS)
     if chance.random() < 0.2:
         found[chance.choice(("sp", "job"))] = chance.choice(TEXTS)
     identifiers = [f"user.{one}" for one in users] + users
-    found["id"] = chance.choice((*identifiers, *TEXTS))
+    found["id"] = chance.choice((*identifiers, *TEXTS, "ServiceNow"))
+    found["template"] = chance.choice(("ServiceNowOutDelta", *TEXTS))
     return found
 
 
@@ -127,6 +169,8 @@ def wrong_with(name: str, response: Any) -> list[str]:
     wrong += [f"{name} tells a secret" for secret in (servicenow.CLIENT_SECRET, graph.ACCESS_TOKEN) if secret in text]
     if status == 204:
         return wrong + ([f"{name} has a body with 204"] if body else [])
+    if response.headers.get("Content-Type", "").startswith("text/plain"):
+        return wrong
     document = json.loads(body)
     if status >= 400:
         error = document["error"]
@@ -153,7 +197,7 @@ def wrong_after(place: Place, seed: int, requests: int = 40) -> list[str]:
         async with offering(place.host) as place.client:
             for _ in range(requests):
                 name, client = chance.choice(sorted(routes().items()))
-                wrong += wrong_with(name, await place.request(name, client=client, **asked(chance, place)))
+                wrong += wrong_with(name, await place.request(name, client=client, **asked(chance, place, name)))
         await app.close()
         return wrong
 
@@ -161,7 +205,8 @@ def wrong_after(place: Place, seed: int, requests: int = 40) -> list[str]:
 
 
 def test_every_route_is_tried():
-    assert {"get_job", "start_job", "provision_on_demand", "get_audits", "delete_object_connection"} <= routes().keys()
+    assert routes().keys() == {each.name for each in ROUTES}
+    assert BODIES.keys() == {each.name for each in ROUTES if each.takes is not None}
     assert routes()["start_job"]
 
 

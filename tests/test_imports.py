@@ -14,17 +14,21 @@ ROOT = Path(__file__).parent.parent
 
 # A part is a module or package; what stands further down may be imported by what stands above, where it is listed.
 MAY_IMPORT = {
-    "function_app": {"api", "process", "app", "engine", "model", "errors"},
+    "function_app": {"dashboard", "api", "process", "app", "engine", "model", "errors"},
     "provisioning.__main__": {"cli"},
     "provisioning.cli": {
-        *("serving", "process", "api", "app", "config"),
+        *("serving", "process", "dashboard", "api", "app", "config"),
         *("engine", "rules", "schema", "expressions", "model", "rows", "errors"),
     },
     "provisioning.serving": {"api", "process", "app", "engine", "errors"},
     "provisioning.process": {"app", "config", "errors"},
-    "provisioning.api": {"engine", "rules", "schema", "model", "errors"},
-    "provisioning.app": {"config", "engine", "adapters", "rules", "schema", "model", "rows", "errors"},
-    "provisioning.config": {"forms", "notify_settings", "rules", "model", "errors"},
+    "provisioning.dashboard": {"api", "engine", "rules", "schema", "model", "errors"},
+    "provisioning.api": {"engine", "rules", "schema", "expressions", "model", "errors"},
+    "provisioning.app": {
+        *("config", "graph_secrets", "engine", "adapters", "rules", "schema", "model", "rows", "errors"),
+    },
+    "provisioning.config": {"forms", "notify_settings", "graph_secrets", "rules", "model", "errors"},
+    "provisioning.graph_secrets": {"errors"},
     "provisioning.notify_settings": {"forms", "errors"},
     "provisioning.forms": {"errors"},
     "provisioning.engine": {"rules", "schema", "expressions", "model", "rows", "errors"},
@@ -48,6 +52,7 @@ OUTSIDE = {
     "sqlite3": {"provisioning.adapters"},
     "starlette": {"provisioning.serving"},
     "uvicorn": {"provisioning.serving"},
+    "jinja2": {"provisioning.dashboard"},
     "typer": {"provisioning.cli"},
     "rich": {"provisioning.cli"},
     "tests": set(),

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from provisioning.engine.jobs import JobRows
 from provisioning.engine.links import KEY, TARGET, Known, Links
+from provisioning.engine.neighbours import Records
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict
 from provisioning.model import Escrow, Link
@@ -124,6 +126,19 @@ def test_who_finds_the_record_taken_does_not_keep_the_key(links, runner):
 def test_of_two_claims_at_once_the_first_wins(links, runner, second):
     assert runner.run(links.claim([link("u1", "ada", "s1"), second])) == [None, "u1"]
     assert runner.run(links.owners_by_key("user", ["ada", "bob"])) == {"ada": "u1"}
+
+
+def test_a_record_that_is_taken_over_within_the_job_is_the_new_objects_to_other_jobs_as_well(sqlite_store, runner):
+    store = sqlite_store.behind
+
+    def records(job):
+        return Records(store, JobRows(store, job), lambda: 1e9)
+
+    links = Links(store, "job", records("job"))
+    assert runner.run(links.claim([link("u1", "ada", "s1")])) == [None]
+    runner.run(links.save([(link("u1", "ada", "s2"), "")]))  # it has got another record since
+    assert runner.run(links.claim([link("u2", "bob", "s1")])) == [None]
+    assert runner.run(records("other").holders("user", ["s1"]))["s1"].source == "u2"
 
 
 def test_claims_of_different_workers_never_both_succeed(sqlite_store, runner):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from provisioning.cli.sentences import sentence
 from provisioning.engine.on_demand import provision_on_demand
 from provisioning.rules.scope import DEFAULT_ACCESS
+from provisioning.rules.sentences import sentence
 from provisioning.schema.mappings import ObjectMapping, Schema
 from tests.mappings import clause, of, scope
 from tests.test_cycle_stories import ACTIVE, DISABLED, DOMAIN, account, group_of, hire, state

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
+from msgspec import ValidationError, to_builtins
 
 from provisioning.errors import RowConflict, RowTooLarge
+from provisioning.model import Link
 from provisioning.rows import MAX_KEY_CHARACTERS, Delete, Insert, Put, Replace
 
 KIB = 1024
@@ -104,6 +107,21 @@ def test_rows_of_other_tables_partitions_and_cases_are_other_rows(store):
 def test_data_comes_back_as_it_was_given(store, data):
     store.commit("link", "p", Put("k", data))
     assert store.get("link", "p", "k").data == data
+
+
+@pytest.mark.parametrize("name", ["Ada", "Zoë 😀", "half a pair \ud800", "line\u2028\x00"])
+def test_a_struct_is_stored_as_its_json_and_decoded_as_what_it_was(store, name):
+    known = Link("user", "u1", grants=("role:r",), sys_id="s1", written={"name": name}, since=1.5)
+    store.commit("link", "p", Insert("k", known))
+    row = store.get("link", "p", "k")
+    assert row.decode(Link) == known
+    assert row.data == json.loads(json.dumps(to_builtins(known)))
+
+
+def test_a_row_that_is_not_what_it_is_taken_for_is_refused(store):
+    store.commit("link", "p", Put("k", {"type": "user", "id": 7}))
+    with pytest.raises(ValidationError, match="id"):
+        store.get("link", "p", "k").decode(Link)
 
 
 def test_a_number_that_json_does_not_know_is_refused(store):

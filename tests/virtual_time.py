@@ -29,9 +29,22 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
+class _WaitingSelector(_JumpingSelector):
+    """Waits for sockets while `in_flight` says that somebody speaks over one: no time passes meanwhile."""
+
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
+        super().__init__()
+        self.in_flight = 0
+
+    def select(self, timeout=None):
+        if timeout is None or (self.in_flight and timeout > 0):
+            return selectors.DefaultSelector.select(self, None)
+        return super().select(timeout)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    def __init__(self, jumping: _JumpingSelector | None = None) -> None:
+        self._jumping = jumping or _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -43,6 +56,22 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def pass_time(self, seconds: float) -> None:
         self._jumping.now += seconds
+
+
+class SpokenTimeLoop(VirtualTimeLoop):
+    """For programs that speak to another process: what they do `speaking` takes no time, only what they sleep does."""
+
+    def __init__(self) -> None:
+        self._waiting = _WaitingSelector()
+        super().__init__(self._waiting)
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        self._waiting.in_flight += 1
+        try:
+            yield
+        finally:
+            self._waiting.in_flight -= 1
 
 
 @contextmanager

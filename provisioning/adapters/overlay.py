@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from provisioning.adapters.row_limits import check_limit, encode_transaction, key_bytes
+from provisioning.adapters.row_limits import check_limit, encode, encode_transaction, key_bytes
 from provisioning.errors import RowConflict
-from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
+from provisioning.rows import Data, Delete, Insert, Operation, Put, Replace, Row
 
 _DELETED: Final[Mapping[str, Any]] = {"deleted in this dry run": True}
+_MARKER: Final = encode(_DELETED)
 
 
 class _Store(Protocol):
@@ -123,11 +124,11 @@ def _translated(operation: Operation, written: Row | None, read: Row | None) -> 
             seen = read if written is None else written
             if seen is None or _is_deleted(seen) or seen.etag != operation.etag:
                 raise RowConflict(f"Row {operation.key!r} was changed or deleted since it was read. Read it again.")
-            data = operation.data if isinstance(operation, Replace) else _DELETED
+            data: Data = operation.data if isinstance(operation, Replace) else _DELETED
             return _write(operation.key, data, written)
 
 
-def _write(key: str, data: Mapping[str, Any], written: Row | None) -> Operation:
+def _write(key: str, data: Data, written: Row | None) -> Operation:
     return Insert(key, data) if written is None else Replace(key, data, written.etag)
 
 
@@ -140,4 +141,4 @@ def _is_conditional(operation: Operation) -> bool:
 
 
 def _is_deleted(row: Row) -> bool:
-    return row.data == _DELETED
+    return row.text == _MARKER

@@ -14,7 +14,6 @@ neither error proves that nothing was written, and whoever meets one reads again
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -235,7 +234,7 @@ def _row(entity: TableEntity) -> Row:
         if piece is None:
             break
         pieces.append(piece)
-    return Row(entity["PartitionKey"], entity["RowKey"], json.loads("".join(pieces)), entity.metadata["etag"] or "")
+    return Row(entity["PartitionKey"], entity["RowKey"], "".join(pieces), entity.metadata["etag"] or "")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ _PLACE = re.compile(r"(user|group)\|([0-9a-f])\|(.*)")
 
 
 async def list_object_connections(request: Request, host: Host) -> dict[str, Any]:
+    """Which record each object is linked to."""
     context = (await job_of(request, host)).context
     top, place = asked_page(request.query.get("$top", ""), request.query.get("$skiptoken", ""))
     links, following = await linking.page_of_linked(context, place, top)
@@ -31,6 +32,7 @@ async def list_object_connections(request: Request, host: Host) -> dict[str, Any
 
 
 async def get_object_connection(request: Request, host: Host) -> dict[str, Any]:
+    """The record of one object, by the object's id or the record's sys_id."""
     name = request.params.get("id", "")
     known = await linking.remembered_by_id((await job_of(request, host)).context, name)
     if known is None or known.link.sys_id is None:
@@ -39,6 +41,7 @@ async def get_object_connection(request: Request, host: Host) -> dict[str, Any]:
 
 
 async def delete_object_connection(request: Request, host: Host) -> None:
+    """Forgets a link of a paused job; the record stays as it is."""
     engine = await job_of(request, host)
     known = await linking.remembered_by_id(engine.context, request.params.get("id", ""))
     try:

@@ -21,6 +21,7 @@ _PLACE = re.compile(r"[0-9]{13}\|[^/\\#?\x00-\x1f]{1,200}")
 
 
 async def list_executions(request: Request, host: Host) -> dict[str, Any]:
+    """The cycles that came to rest, newest first."""
     rows = (await job_of(request, host)).context.rows
     top, place = asked_page(request.query.get("$top", ""), request.query.get("$skiptoken", ""))
     found, following = await rows.executions(top, place)

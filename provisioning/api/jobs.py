@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.api.answers import Refusal, bad_request, read_json
-from provisioning.api.routing import Host, Request, job_of
+from provisioning.api import shapes
+from provisioning.api.answers import (
+    Refusal,
+    bad_request,
+    body_of,
+    context_of,
+    read_json,
+    refuse_options,
+    selected,
+)
+from provisioning.api.routing import Host, Request, job_of, principal_of
 from provisioning.engine import control
+from provisioning.engine.context import Context
 from provisioning.engine.executions import EXPORTS, KINDS, Execution, History, task_execution, time_of
 from provisioning.engine.jobs import JobState
 from provisioning.engine.progress import Progress
@@ -20,15 +30,58 @@ IN_THE_WAY = Refusal(409, "Conflict", "A cycle of this job is running: pause the
 TYPES = {"user": "user to User", "group": "group to Group", "member": "member to GroupMember"}
 
 
+async def list_jobs(request: Request, host: Host) -> dict[str, Any]:
+    """The one job that this app provisions."""
+    refuse_options(request.query, "$select", "$top")
+    engine = await principal_of(request, host)
+    found = selected(await _job(engine.context), request.query.get("$select", ""))
+    return {"@odata.context": context_of(request.url, jobs_fragment(engine.context)), "value": [found]}
+
+
+async def create_job(request: Request, host: Host) -> dict[str, Any]:
+    """The job exists once the app settings describe it. As long as it has not begun, asking for it is answered as if it
+    had been made now; after that there is nothing to make.
+    """
+    context = (await principal_of(request, host)).context
+    asked = body_of(request.body, shapes.NewJob).get("templateId") or TEMPLATE
+    if asked != TEMPLATE:
+        raise bad_request(f"This app provisions to ServiceNow: templateId must be {TEMPLATE}.")
+    state, _ = await context.rows.state()
+    if state.last_began:
+        raise Refusal(
+            409,
+            "Conflict",
+            f"The job {context.job.id} exists, and one app provisions one job: start it, or delete it first. Another "
+            "job is another app with app settings of its own.",
+        )
+    return await _entity(request, context)
+
+
 async def get_job(request: Request, host: Host) -> dict[str, Any]:
-    found = (await job_of(request, host)).context
-    state, _ = await found.rows.state()
-    progress = await found.rows.progress()
-    history = await found.rows.history()
-    return job_resource(found.job.id, found.job.pace.interval, state, progress[0] if progress else None, history)
+    """The job's schedule, status, progress and counters."""
+    return await _entity(request, (await job_of(request, host)).context)
+
+
+async def _entity(request: Request, context: Context) -> dict[str, Any]:
+    refuse_options(request.query, "$select")
+    found = selected(await _job(context), request.query.get("$select", ""))
+    return {"@odata.context": context_of(request.url, f"{jobs_fragment(context)}/$entity"), **found}
+
+
+async def _job(context: Context) -> dict[str, Any]:
+    state, _ = await context.rows.state()
+    progress = await context.rows.progress()
+    history = await context.rows.history()
+    job, running = context.job, progress[0] if progress else None
+    return job_resource(job.id, job.pace.interval, state, running, history, threshold=job.limits_of("users").absolute)
+
+
+def jobs_fragment(context: Context) -> str:
+    return f"servicePrincipals('{context.job.application}')/synchronization/jobs"
 
 
 async def start_job(request: Request, host: Host) -> None:
+    """Takes a pause or a quarantine back and begins a cycle."""
     running = await job_of(request, host)
     state, _ = await running.context.rows.state()
     busy = await host.is_busy()
@@ -45,14 +98,17 @@ async def start_job(request: Request, host: Host) -> None:
 
 
 async def pause_job(request: Request, host: Host) -> None:
+    """A running cycle completes; no other one begins."""
     await control.pause(await job_of(request, host), by=request.by)
 
 
 async def restart_job(request: Request, host: Host) -> None:
+    """The next cycle begins anew, as far as resetScope says."""
     await control.restart(await job_of(request, host), reset_criteria(request.body), by=request.by)
 
 
 async def delete_job(request: Request, host: Host) -> None:
+    """Drops all that is stored of the job but its logs; the accounts stay as they are."""
     try:
         await control.delete(await job_of(request, host), by=request.by)
     except LeaseLost as held:
@@ -65,8 +121,10 @@ def job_resource(
     state: JobState,
     progress: Progress | None,
     history: History,
+    *,
+    threshold: int | None = None,
 ) -> dict[str, Any]:
-    """`interval` is in seconds."""
+    """`interval` is in seconds; `threshold` is how many users may be removed at once."""
     return {
         "@odata.type": "#microsoft.graph.synchronizationJob",
         "id": job,
@@ -88,7 +146,9 @@ def job_resource(
             ],
             "troubleshootingUrl": None,
         },
-        "synchronizationJobSettings": [],
+        "synchronizationJobSettings": []
+        if threshold is None
+        else [{"name": "QuarantineTooManyDeletesThreshold", "value": str(threshold)}],
     }
 
 

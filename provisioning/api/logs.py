@@ -17,12 +17,14 @@ KNOWN = frozenset({"$filter", "$orderby", "$top", "$skiptoken"})
 
 
 async def get_provisioning_logs(request: Request, host: Host) -> dict[str, Any]:
+    """What was done to each object, newest first."""
     query = query_of(request.query, "provisioningObjectSummary")
     page = await (await host.app()).engine.context.journal.search(query)
     return page_document(page, request.url, "provisioning")
 
 
 async def get_audits(request: Request, host: Host) -> dict[str, Any]:
+    """What was ordered and changed, newest first."""
     query, context = query_of(request.query, "directoryAudit"), (await host.app()).engine.context
     page = await context.audit.search(query, principal=context.job.application)
     return page_document(page, request.url, "directoryAudits")

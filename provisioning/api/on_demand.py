@@ -32,6 +32,7 @@ class Asked:
 
 
 async def provision_on_demand(request: Request, host: Host) -> dict[str, Any]:
+    """Provisions one user or group now."""
     engine, asked = await job_of(request, host), asked_object(request.body)
     found = await provision(engine, asked.id, write=True, members=asked.members, by=initiator(request.by))
     if not found.entries:

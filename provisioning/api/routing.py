@@ -4,7 +4,8 @@ web server; whoever serves the routes brings a `Host`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -39,6 +40,26 @@ class Opened(Protocol):
     @property
     def engine(self) -> Engine: ...
 
+    @property
+    def graph_requests(self) -> int: ...
+
+    @property
+    def servicenow_requests(self) -> int: ...
+
+    def dry_run(self, document: Any = None) -> AbstractAsyncContextManager[Opened]:
+        """Another one for a dry run of the same job, or of what it would do with this schema. Raises `ConfigError`."""
+
+    def reading(self, properties: Collection[str]) -> AbstractAsyncContextManager[Opened]:
+        """Another one, which reads these properties of users besides and sends nothing to either side but reads."""
+
+    async def keep(self, secrets: Mapping[str, str], *, by: str) -> None:
+        """Keeps the settings among these for the next cycle. Raises `ConfigError` for what is none, or cannot be."""
+
+    async def try_connection(self, secrets: Mapping[str, str] | None) -> None:
+        """Asks the instance what it lets us do: with the job's own credentials, or with these. Raises `ConfigError` for
+        what is no credential, else `ProvisioningError` with what does not work.
+        """
+
 
 class Host(Protocol):
     """Whatever runs the routes, and drives cycles."""
@@ -62,7 +83,8 @@ Handler = Callable[[Request, Host], Awaitable[Mapping[str, Any] | Reply | None]]
 @dataclass(frozen=True, slots=True)
 class Route:
     """`path` has its parameters in braces. `role` is what a caller needs: None for what anybody may ask. Only a route
-    that `drives` may ask its host about cycles.
+    that `drives` may ask its host about cycles. `takes` is the shape of the body and `gives` that of the answer, None
+    for nothing; `options` are those of the query, and `text` is the media type of an answer that may be no JSON.
     """
 
     name: str
@@ -71,17 +93,39 @@ class Route:
     role: Role | None
     handler: Handler
     drives: bool = False
+    takes: Any = None
+    gives: Any = None
+    options: tuple[str, ...] = ()
+    status: int = 0
+    text: str = ""
+
+    @property
+    def answers(self) -> int:
+        """The status of an answer that is no refusal."""
+        return self.status or (204 if self.gives is None else 200)
 
 
-JOB = "v1.0/servicePrincipals/{sp}/synchronization/jobs/{job}"
+SYNCHRONIZATION = "v1.0/servicePrincipals/{sp}/synchronization"
+JOBS = f"{SYNCHRONIZATION}/jobs"
+JOB = JOBS + "/{job}"
+
+
+async def app_of(request: Request, host: Host) -> Opened:
+    """The app, if it serves the application and the job, where one is named, of the address. Raises `Refusal`."""
+    app = await host.app()
+    served, sp, job = app.engine.context.job, request.params.get("sp", ""), request.params.get("job")
+    if sp.lower() != served.application.lower():
+        raise not_found(sp)
+    if job is not None and job != served.id:
+        raise not_found(job)
+    return app
+
+
+async def principal_of(request: Request, host: Host) -> Engine:
+    """The engine, if it serves the application that the address names. Raises `Refusal`."""
+    return (await app_of(request, host)).engine
 
 
 async def job_of(request: Request, host: Host) -> Engine:
     """The engine, if it serves the job that the address names. Raises `Refusal`."""
-    engine = (await host.app()).engine
-    sp, job = request.params.get("sp", ""), request.params.get("job", "")
-    if sp.lower() != engine.context.job.application.lower():
-        raise not_found(sp)
-    if job != engine.context.job.id:
-        raise not_found(job)
-    return engine
+    return (await app_of(request, host)).engine

@@ -15,12 +15,14 @@ from provisioning.app import App
 from provisioning.cli import waiting as waits
 from provisioning.cli.holding import as_json as held_as_json
 from provisioning.cli.holding import rejected_sentence, sentences
-from provisioning.cli.sentences import STYLES, Entry, sentence, who_is_it
 from provisioning.cli.shell import Exit, Shell
-from provisioning.cli.summary import duration
+from provisioning.cli.summary import STATUS_STYLES
 from provisioning.engine.on_demand import Answer, provision_on_demand
+from provisioning.engine.waiting_list import MOST_WAITING, counted
 from provisioning.model import Lifecycle
+from provisioning.rules.durations import duration
 from provisioning.rules.error_codes import ERROR_CODES
+from provisioning.rules.sentences import Entry, sentence, who_is_it
 from provisioning.rules.summary import CONNECTION, DETERMINED, Initiator
 
 STEPS = {
@@ -102,7 +104,7 @@ def _tree(entry: Entry, *, write: bool) -> Tree:
             description = f"{PLANNED[action]} the record; nothing was sent"
             status = "skipped"
         line = Text(f"{label:<11} ")
-        line.append(f"{status:<8}", style=STYLES.get(status, ""))
+        line.append(f"{status:<8}", style=STATUS_STYLES.get(status, ""))
         line.append(f" {description}")
         branch = tree.add(line)
         if result := step["details"].get("ScopeEvaluationResult"):
@@ -143,7 +145,7 @@ async def status(app: App, shell: Shell, *, as_json: bool) -> Exit:
     found = await rows.progress()
     running = found[0] if found is not None and not found[0].finished else None
     cycles = await rows.cycles(limit=1)
-    waiting = waits.counted(await app.engine.context.waiting.everything(waits.MOST_WAITING))
+    waiting = counted(await app.engine.context.waiting.everything(MOST_WAITING))
     rejected = await app.engine.context.rejections.count()
     elsewhere = await app.engine.context.waiters.count()
     document: dict[str, Any] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 
 from provisioning.cli.running import opened
-from provisioning.cli.sentences import Entry
 from provisioning.cli.shell import Exit, Shell
 from provisioning.rules.log_query import LogQuery
+from provisioning.rules.sentences import Entry
 
 
 async def audit(shell: Shell, filter_: str, limit: int, *, as_json: bool) -> Exit:

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import control
-from provisioning.engine.on_demand import is_remembered
-from provisioning.errors import ConfigError, ObjectError
-from provisioning.model import ObjectType
+from provisioning.errors import ConfigError
 from provisioning.rules.restart import parse_scopes
 from provisioning.schema import read_clause
 from provisioning.schema.names import select_name
@@ -42,23 +40,13 @@ async def restart(shell: Shell, scope: str) -> Exit:
 
 
 async def resync(shell: Shell, user_or_group: str) -> Exit:
-    """Raises `ObjectError` for somebody whom Entra does not know; whom the job remembers may be gone from there."""
-    kinds: tuple[ObjectType, ...] = ("user", "group")
+    """Raises `ObjectError` for somebody whom neither Entra nor the job knows."""
     async with opened(shell, only_reads=True) as app:
-        for kind in kinds:
-            found = await app.source.find(kind, user_or_group)
-            source_id = found.id if found is not None else user_or_group
-            if found is not None or await is_remembered(app.engine.context, kind, source_id):
-                again = await control.resync(app.engine, kind, source_id, by=shell.who)
-                shell.say(f"The next cycle evaluates {kind} {source_id} as if everything about it had changed")
-                if again:
-                    shell.say(f"What was rejected of it is offered again: {again:,} removals")
-                return Exit.OK
-    raise ObjectError(
-        "NotFound",
-        f"no user or group in Microsoft Entra ID answers to {user_or_group!r}",
-        "give an object id, a user principal name, or the exact display name of a group",
-    )
+        done = await control.resync_named(app.engine, user_or_group, by=shell.who)
+    shell.say(f"The next cycle evaluates {done.kind} {done.id} as if everything about it had changed")
+    if done.rejected:
+        shell.say(f"What was rejected of it is offered again: {done.rejected:,} removals")
+    return Exit.OK
 
 
 async def resync_filter(shell: Shell, texts: Sequence[str]) -> Exit:

@@ -7,9 +7,9 @@ from rich.table import Table
 
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
-from provisioning.cli.summary import duration
 from provisioning.engine.executions import Execution, task_execution
 from provisioning.engine.jobs import JobRows
+from provisioning.rules.durations import duration
 
 PAGE = 999
 NUMBERS = ("read", "assigned", "in scope", "planned", "written", "failed", "left open")

@@ -17,11 +17,11 @@ from provisioning.app import App
 from provisioning.cli.listing import refuse_unwritable, whole, write_csv, write_json
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
-from provisioning.cli.summary import duration
 from provisioning.engine.discovery import Discovered, Discovery, discover
 from provisioning.errors import ConfigError
 from provisioning.model import ObjectType
 from provisioning.rules.discovery import ATTENTION, STATES, State
+from provisioning.rules.durations import duration
 
 Form = Literal["table", "csv", "json"]
 KINDS: tuple[ObjectType, ...] = ("user", "group")

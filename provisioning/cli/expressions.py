@@ -8,19 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioning import expressions
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine.source_facts import described
-from provisioning.errors import ConfigError, ExpressionError, ObjectError
-from provisioning.expressions import Expression, Flow, Tenant, to_tree
+from provisioning.errors import ConfigError, ObjectError
+from provisioning.expressions import Expression, Tenant
 from provisioning.rules.attributes import Facts
+from provisioning.rules.expression_trial import as_response, evaluated, read
 from provisioning.schema.names import select_name
-
-FLOWS = {
-    Flow.IGNORE_ATTRIBUTE: "(the attribute is left alone)",
-    Flow.IGNORE_OBJECT: "(the whole object is skipped)",
-}
 
 
 async def expression(  # noqa: PLR0913 - the options of the command
@@ -38,48 +33,25 @@ async def expression(  # noqa: PLR0913 - the options of the command
     no text; the same name again makes it a list.
     """
     given, moment = _attributes(attributes), _moment(now)
-    try:
-        compiled = expressions.compile(text, strict=strict)
-    except ExpressionError as error:
-        return _refused(shell, error, parsed=None, as_json=as_json)
-    tenant = Tenant(default_domain=domain)
-    facts: Mapping[str, Any] = given
-    if user is not None:
-        facts, tenant = await _of_user(shell, compiled, user, given, tenant)
-    try:
-        value = _evaluated(compiled, facts, moment, tenant)
-    except ExpressionError as error:
-        return _refused(shell, error, parsed=compiled, as_json=as_json)
+    tried = read(text, strict=strict)
+    compiled = tried.compiled
+    if compiled is not None:
+        tenant = Tenant(default_domain=domain)
+        facts: Mapping[str, Any] = given
+        if user is not None:
+            facts, tenant = await _of_user(shell, compiled, user, given, tenant)
+        tried = evaluated(compiled, facts, moment, tenant)
     if as_json:
-        shell.print_json(_response(compiled, result=value))
-    else:
+        shell.print_json(as_response(tried))
+    if tried.error is not None:
+        sys.stderr.write(f"error: {tried.error}\n")
+        return Exit.ERROR
+    if compiled is not None and not as_json:
         for note in compiled.notes:
             shell.note(f"note: {note}")
-        for each in value:
+        for each in tried.values or ():
             shell.say(each)
     return Exit.OK
-
-
-def _evaluated(compiled: Expression, facts: Mapping[str, Any], now: datetime, tenant: Tenant) -> list[str]:
-    """The values as text, one a line; all candidates of SelectUniqueValue, in their order."""
-    if compiled.unique:
-        found: tuple[Any, ...] = tuple(compiled.candidates(facts, now=now, tenant=tenant))
-    else:
-        value = compiled.evaluate(facts, now=now, tenant=tenant)
-        found = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return [_text(each) for each in found]
-
-
-def _text(value: Any) -> str:
-    match value:
-        case Flow():
-            return FLOWS[value]
-        case None:
-            return "(null)"
-        case bool() | str() | int() | float():
-            return str(value)
-        case _:
-            return json.dumps(value, ensure_ascii=False)
 
 
 def _attributes(words: Sequence[str]) -> dict[str, Any]:
@@ -133,21 +105,3 @@ async def _of_user(
             tenant = Tenant(default_domain=await context.source.default_domain())
         facts = Facts(found, roles=roles)
     return {**{name: facts.get(name) for name in asked}, **given}, tenant
-
-
-def _response(compiled: Expression | None, *, result: list[str] | None, error: str | None = None) -> dict[str, Any]:
-    """As Microsoft Graph's parseExpression answers."""
-    return {
-        "parsingSucceeded": compiled is not None,
-        "evaluationSucceeded": result is not None,
-        "evaluationResult": result or [],
-        "parsedExpression": to_tree(compiled) if compiled is not None else None,
-        "error": {"code": "ExpressionError", "message": error} if error else None,
-    }
-
-
-def _refused(shell: Shell, error: ExpressionError, *, parsed: Expression | None, as_json: bool) -> Exit:
-    if as_json:
-        shell.print_json(_response(parsed, result=None, error=error.message))
-    sys.stderr.write(f"error: {error}\n")
-    return Exit.ERROR

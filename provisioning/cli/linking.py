@@ -15,7 +15,7 @@ from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell
 from provisioning.engine import linking
 from provisioning.errors import ConfigError, ObjectError
-from provisioning.model import Edge, Link, ObjectType
+from provisioning.model import Link, ObjectType
 from provisioning.rules.linkage import AMISS, STATES, Checked, connection_of
 
 COLUMNS = tuple(connection_of(Link("user", "")))
@@ -53,9 +53,7 @@ async def show(shell: Shell, key: str, *, as_json: bool) -> Exit:
     """Raises `ObjectError` for what nobody knows."""
     async with opened(shell, only_reads=True) as app:
         link = (await linking.find(app.engine.context, key)).link
-        edges = [edge async for page in linking.memberships(app.engine.context.edges, link) for edge in page]
-    document = {**connection_of(link), "grants": list(link.grants), "manager": link.manager}
-    document["memberships"] = [_membership(edge) for edge in edges]
+        document = await linking.document_of(app.engine.context, link)
     if as_json:
         shell.print_json(document)
         return Exit.OK
@@ -64,9 +62,9 @@ async def show(shell: Shell, key: str, *, as_json: bool) -> Exit:
         shell.say(f"  {link.state} since {document['lifecycleSince']}")
     for grant in link.grants:
         shell.say(f"  in scope by {grant}")
-    for edge in edges:
-        other = edge.group if link.type == "user" else edge.member
-        shell.say(f"  membership {other} {edge.sys_id or 'without a row yet'}")
+    for edge in document["memberships"]:
+        other = edge["group"] if link.type == "user" else edge["member"]
+        shell.say(f"  membership {other} {edge['sysId'] or 'without a row yet'}")
     if link.escrow is not None:
         shell.say(f"  failed with {link.escrow.code}, {link.escrow.attempts} times: {link.escrow.message}")
     return Exit.OK
@@ -194,7 +192,3 @@ def _line(link: Link) -> str:
     record = link.sys_id or "(no record)"
     lifecycle = link.state or ""
     return f"{link.type:<5} {link.id} -> {record:<32} {shown['state']:<9} {lifecycle:<12} {link.match_value or ''}"
-
-
-def _membership(edge: Edge) -> dict[str, Any]:
-    return {"group": edge.group, "member": edge.member, "sysId": edge.sys_id, "origin": edge.origin}

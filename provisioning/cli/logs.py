@@ -17,11 +17,12 @@ from rich.text import Text
 from provisioning.app import App
 from provisioning.cli.exporting import csv_paths, save_csv, save_json, write_json
 from provisioning.cli.running import opened
-from provisioning.cli.sentences import STYLES, sentence
 from provisioning.cli.shell import Exit, Shell
+from provisioning.cli.summary import STATUS_STYLES
 from provisioning.errors import ConfigError
 from provisioning.model import ObjectType
 from provisioning.rules.log_query import Condition, LogQuery, milliseconds
+from provisioning.rules.sentences import sentence
 from provisioning.rules.summary import IDENTITY_TYPES, Status
 
 Action = Literal["create", "update", "disable", "delete", "stagedDelete", "other"]
@@ -104,7 +105,7 @@ async def _show(shell: Shell, entries: AsyncIterator[dict[str, Any]], search: Se
         found = True
         status = entry["provisioningStatusInfo"]["status"]
         line = Text(f"{entry['activityDateTime'][:19].replace('T', ' ')}Z ", style="dim")
-        line.append(f"{status:<8}", style=STYLES.get(status, ""))
+        line.append(f"{status:<8}", style=STATUS_STYLES.get(status, ""))
         line.append(f" {sentence(entry)}", style="default")
         shell.show(line)
     if found:

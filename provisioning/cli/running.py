@@ -12,20 +12,19 @@ from typing import Any
 
 from provisioning.app import App, open_app
 from provisioning.cli.holding import rejected_sentence, sentences
-from provisioning.cli.planning import count, write_plan
-from provisioning.cli.shell import Exit, Shell, complain, in_one_line
-from provisioning.cli.summary import Counts, Failed, Summary, counts_of, footer_of, table_of
+from provisioning.cli.planning import write_plan
+from provisioning.cli.shell import Exit, Shell, complain
+from provisioning.cli.summary import footer_of, table_of
 from provisioning.cli.watching import watching
 from provisioning.config import Settings
 from provisioning.engine import control
 from provisioning.engine.driver import run_cycle
+from provisioning.engine.planned import summary_of
 from provisioning.engine.progress import Progress
+from provisioning.engine.summary import Summary
 from provisioning.errors import ConfigError, Unavailable
-from provisioning.rules.log_query import LogQuery
-from provisioning.rules.summary import timestamp
 
 FAILURES_SHOWN = 5
-FAILURES_KEPT = 1000
 
 
 @asynccontextmanager
@@ -153,41 +152,8 @@ async def _run_cycle(app: App, shell: Shell, leave_name: Callable[[str], None]) 
 
 
 async def _summary(app: App, progress: Progress, seconds: float, *, planned: bool) -> Summary:
-    counts = await count(app.engine, progress) if planned else counts_of(progress.counts)
-    state, _ = await app.engine.context.rows.state()
-    return Summary(
-        cycle=progress.cycle,
-        kind=progress.kind,
-        planned=planned,
-        counts=counts,
-        graph_requests=app.graph_requests,
-        servicenow_requests=app.servicenow_requests,
-        seconds=round(seconds, 3),
-        held=progress.held,
-        guard=state.held if progress.held else None,
-        rejected=await app.engine.context.rejections.count(),
-        halted=in_one_line(progress.halted.message) if progress.halted else None,
-        failures=await _failures(app, progress, counts),
-    )
-
-
-async def _failures(app: App, progress: Progress, counts: Counts) -> tuple[Failed, ...]:
-    """From the journal: the failures of this cycle, newest first."""
-    found: list[Failed] = []
-    wanted = min(FAILURES_KEPT, sum(of_kind["failed"] for of_kind in counts.values()))
-    if not wanted:
-        return ()
-    context = app.engine.context
-    began = timestamp(progress.began)
-    asked = (
-        f"activityDateTime ge {began} and cycleId eq '{progress.cycle}' and provisioningStatusInfo/status eq 'failure'"
-    )
-    async for entry in context.journal.entries(LogQuery.parse(filter_=asked, top=wanted)):
-        error = entry["provisioningStatusInfo"]["errorInformation"]
-        identity = entry["sourceIdentity"]
-        name = identity["displayName"] or identity["id"]
-        found.append(Failed(name, error["errorCode"], error["reason"], error["recommendedAction"]))
-    return tuple(found)
+    sent = (app.graph_requests, app.servicenow_requests)
+    return await summary_of(app.engine, progress, seconds, sent, dry=planned)
 
 
 def _show(summary: Summary, shell: Shell) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from provisioning.app import App
 from provisioning.cli.running import opened
 from provisioning.cli.shell import Exit, Shell, in_one_line
+from provisioning.engine.importing import import_schema as import_schema_of
+from provisioning.engine.importing import look_at
 from provisioning.engine.schemas import Schemas
 from provisioning.errors import ConfigError
 from provisioning.model import Column
-from provisioning.schema import Finding, default_schema, discover, dump, examine, validate
+from provisioning.schema import Finding, default_schema, discover, dump, examine
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -43,13 +44,8 @@ async def validate_schema(shell: Shell, path: Path | None, *, offline: bool, str
         if examination.schema is None:
             return _tell(shell, list(examination.findings), as_json=as_json)
     async with opened(shell, dry_run=True, document=document) as app:
-        return _tell(shell, await _findings(app), as_json=as_json)
-
-
-async def _findings(app: App) -> list[Finding]:
-    job = app.engine.context.job
-    examination = examine(job.schema.document, strict=job.strict)
-    return [*examination.findings, *validate(job.schema, await app.target.dictionary(), creatable=job.policy.creatable)]
+        context = app.engine.context
+        return _tell(shell, await look_at(context, context.job.schema.document), as_json=as_json)
 
 
 async def import_schema(shell: Shell, path: Path | None, *, as_json: bool) -> Exit:
@@ -65,15 +61,13 @@ async def import_schema(shell: Shell, path: Path | None, *, as_json: bool) -> Ex
     if examination.schema is None:
         return _tell(shell, list(examination.findings), as_json=as_json)
     async with opened(shell, document=document) as app:
-        findings = await _findings(app)
-        if any(finding.severity == "error" for finding in findings):
-            return _tell(shell, findings, as_json=as_json)
-        context = app.engine.context
-        version = await Schemas(context.store, context.job.id).save(document, by=shell.who, at=context.now())
-        _tell(shell, findings, as_json=as_json)
+        done = await import_schema_of(app.engine, document, by=shell.who)
+        code = _tell(shell, list(done.findings), as_json=as_json)
+        if done.version is None:
+            return code
         if not as_json:
             shell.say(
-                f"Imported as version {version}. The next cycle works with it and evaluates everybody again; look "
+                f"Imported as version {done.version}. The next cycle works with it and evaluates everybody again; look "
                 "first with `python -m provisioning plan`."
             )
     return Exit.OK

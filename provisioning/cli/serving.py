@@ -6,6 +6,7 @@ from provisioning.api.routes import ROUTES
 from provisioning.app import App, open_app
 from provisioning.cli.shell import Exit, Shell
 from provisioning.config import Settings
+from provisioning.dashboard.routes import PAGES
 from provisioning.process import Process
 from provisioning.serving.local_host import LocalHost
 from provisioning.serving.web import serve, web_app
@@ -17,6 +18,6 @@ async def serve_here(shell: Shell, port: int, *, ticks: bool) -> Exit:
     async def opening() -> App:
         return await open_app(settings)
 
-    app = web_app(ROUTES, LocalHost(Process(opening)), by=shell.who, ticks=ticks)
-    await serve(app, port, lambda address: shell.say(f"{address} answers; Ctrl-C ends it."))
+    app = web_app((*ROUTES, *PAGES), LocalHost(Process(opening)), by=shell.who, ticks=ticks)
+    await serve(app, port, lambda address: shell.say(f"{address}/dashboard answers; Ctrl-C ends it."))
     return Exit.OK

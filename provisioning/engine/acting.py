@@ -217,7 +217,18 @@ async def _run_batch(work: Work, batch: Sequence[Ready], *, patient: bool) -> No
             outcome = replace(outcome, transient=True)  # it passes when the other one has got another name
         same = ready.row.key in alike
         spent = ready.row.pending.spent + work.context.now() - began
-        items.append(Settled(ready.row, ready.decision, outcome, ready.link, ready.etag, alike=same, spent=spent))
+        items.append(
+            Settled(
+                ready.row,
+                ready.decision,
+                outcome,
+                ready.link,
+                ready.etag,
+                alike=same,
+                spent=spent,
+                claimed_at=ready.claimed_at,
+            )
+        )
     await settle(work, items)
 
 
@@ -267,6 +278,7 @@ async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
     intents = [_intent(ready) for ready in people]
     pairs = list(zip(people, intents, strict=True))
     new = [(ready, intent) for ready, intent in pairs if intent.intended or intent.released]
+    at = work.context.now()
     holders = dict(zip((r.row.key for r, _ in new), await work.context.links.claim([i for _, i in new]), strict=True))
     clear = [(ready, intent) for ready, intent in pairs if not holders.get(ready.row.key)]
     results = await work.context.links.save([(intent, ready.etag) for ready, intent in clear])
@@ -277,7 +289,9 @@ async def _intend(work: Work, batch: Sequence[Ready]) -> list[Ready]:
             again.append(ready.row)
             continue
         work.tally.count_managed(ready.link, intent)
-        intended.append(Ready(ready.row, ready.decision, intent, result))
+        # While a link names another record, its claims of a new one may be taken over until the intent is stored.
+        firm = ready.row.key in holders and not (ready.link is not None and ready.link.linked)
+        intended.append(Ready(ready.row, ready.decision, intent, result, at if firm else None))
     await decide_again(work, again)
     return intended
 

@@ -12,8 +12,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import msgspec
-
 from provisioning.engine.journal import Page
 from provisioning.engine.keys import AFTER_ALL
 from provisioning.engine.ports import Store
@@ -41,14 +39,14 @@ class Audit:
         """Keys and entries between two keys, newest first."""
         while rows := await self._store.scan(TABLE, self._job, after=after, before=before, limit=PAGE):
             for row in rows:
-                yield row.key, msgspec.convert(row.data, Audited)
+                yield row.key, row.decode(Audited)
             if len(rows) < PAGE:
                 return
             after = rows[-1].key
 
     async def newest(self, limit: int = 100) -> list[Audited]:
         rows = await self._store.scan(TABLE, self._job, after=PREFIX, before=PREFIX + AFTER_ALL, limit=limit)
-        return [msgspec.convert(row.data, Audited) for row in rows]
+        return [row.decode(Audited) for row in rows]
 
     async def search(self, query: LogQuery, *, principal: str) -> Page:
         """One page of directoryAudits. A trail is short: oldest first, all of it is read."""
@@ -103,7 +101,7 @@ def entry_of(
 
 
 def row_of(entry: Audited) -> Put:
-    return Put(key_of(entry.at, entry.id), msgspec.to_builtins(entry))
+    return Put(key_of(entry.at, entry.id), entry)
 
 
 def key_of(at: float, entry: str = "") -> str:

@@ -22,12 +22,15 @@ POLL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A row whose decision can be carried out now. Memberships have no link."""
+    """A row whose decision can be carried out now. Memberships have no link. `claimed_at` is when the keys and the
+    record of `link` were claimed for good (seconds since 1970), None where that is still to be done.
+    """
 
     row: PlanRow
     decision: Decision
     link: Link | None
     etag: str
+    claimed_at: float | None = None
 
 
 Send = Callable[[Work, Sequence[Ready]], Awaitable[None]]

@@ -52,6 +52,7 @@ class Job:
     with ServiceNow once (0: never).
     `settings` are the ones that somebody has set, for the audit trail: those named in `hidden_settings` have a mark
     that tells two values apart in place of the value.
+    `kept` are those of the settings that were given over the API.
     `patience`: for how long no cycle needs to succeed before somebody is told, 0 for ever.
     """
 
@@ -73,6 +74,7 @@ class Job:
     settings: Mapping[str, str] = field(default_factory=dict)
     hidden_settings: frozenset[str] = frozenset()
     patience: float = 86400.0
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     def limits_of(self, kind: str) -> Limits:
         return self.own_limits.get(kind, self.limits)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from provisioning.engine.audit import entry_of
@@ -16,11 +17,12 @@ from provisioning.engine.engine import Engine
 from provisioning.engine.instance import accept
 from provisioning.engine.jobs import JobState, Restart, Tell
 from provisioning.engine.lost_writes import recall
+from provisioning.engine.on_demand import is_remembered
 from provisioning.engine.plan import home_lane
 from provisioning.engine.rejecting import offered_again
 from provisioning.engine.rejections import Rejection, owners_of
 from provisioning.engine.resetting import forget_job
-from provisioning.errors import LeaseLost
+from provisioning.errors import LeaseLost, ObjectError
 from provisioning.model import ObjectType, Pending, SourceObject, group_key, user_key
 from provisioning.rules.attributes import Facts
 from provisioning.rules.audit import Activity, Audited, Changes, Subject
@@ -154,6 +156,31 @@ async def resync(engine: Engine, kind: ObjectType, source_id: str, *, by: str) -
     await engine.context.audit.add(entry)
     await _offer(engine, [_evaluation(kind, source_id)], rejected)
     return len(rejected)
+
+
+class Resynced(Struct, frozen=True):
+    """Whom it was ordered of, and how many rejected removals are offered again."""
+
+    kind: ObjectType
+    id: str
+    rejected: int
+
+
+async def resync_named(engine: Engine, key: str, *, by: str) -> Resynced:
+    """As `resync`, by an id, a user principal name or a group's name. Raises `ObjectError` for somebody whom Entra does
+    not know; whom the job remembers may be gone from there.
+    """
+    kinds: tuple[ObjectType, ...] = ("user", "group")
+    for kind in kinds:
+        found = await engine.context.source.find(kind, key)
+        source_id = found.id if found is not None else key
+        if found is not None or await is_remembered(engine.context, kind, source_id):
+            return Resynced(kind, source_id, await resync(engine, kind, source_id, by=by))
+    raise ObjectError(
+        "NotFound",
+        f"no user or group in Microsoft Entra ID answers to {key!r}",
+        "give an object id, a user principal name, or the exact display name of a group",
+    )
 
 
 async def order_evaluation(

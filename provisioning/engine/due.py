@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-
-import msgspec
 
 from provisioning.engine.keys import digest
 from provisioning.engine.ports import Store
@@ -27,15 +26,14 @@ class Due:
 
     async def add(self, items: Collection[tuple[float, Pending]]) -> None:
         writes: list[tuple[str, Operation]] = [
-            (self._job, Put(f"{int(at):012d}|{digest(pending.object)[:32]}", msgspec.to_builtins(pending)))
-            for at, pending in items
+            (self._job, Put(f"{int(at):012d}|{digest(pending.object)[:32]}", pending)) for at, pending in items
         ]
         await commit_each(self._store, DUE, writes)
 
     async def page(self, now: float) -> Sequence[tuple[Row, Pending]]:
         """Up to 1,000 objects whose time has come."""
         rows = await self._store.scan(DUE, self._job, before=f"{int(now) + 1:012d}", limit=PAGE)
-        return [(row, msgspec.convert(row.data, Pending)) for row in rows]
+        return [(row, row.decode(Pending)) for row in rows]
 
     async def failing(self, cleared: float) -> set[str]:
         """The objects that have failed and are to be tried again, without those that a restart at `cleared` forgets. Of
@@ -44,11 +42,20 @@ class Due:
         found: set[str] = set()
         after = ""
         while rows := await self._store.scan(DUE, self._job, after=after, limit=PAGE):
-            pendings = [msgspec.convert(row.data, Pending) for row in rows]
+            pendings = [row.decode(Pending) for row in rows]
             failed = [(p.object, p.escrow) for p in pendings if p.escrow and not is_forgotten(p.escrow, cleared)]
             found |= {key.rsplit(":", 1)[0] if escrow.code == GUARDED else key for key, escrow in failed}
             after = rows[-1].key
         return found
+
+    async def codes(self, cleared: float) -> tuple[dict[str, int], bool]:
+        """The error codes of what has failed and is to be tried again, the most frequent first, as `failing` counts;
+        only of the next thousand that are due. The second answer says whether there are more.
+        """
+        rows = await self._store.scan(DUE, self._job, limit=PAGE)
+        escrows = [escrow for row in rows if (escrow := row.decode(Pending).escrow) is not None]
+        found = Counter(each.code for each in escrows if not is_forgotten(each, cleared))
+        return dict(found.most_common()), len(rows) == PAGE
 
     async def memberships(self, group: str) -> set[str]:
         """The keys of a group's memberships that wait for their time. Reads all that waits."""
@@ -72,19 +79,19 @@ class Held:
 
     async def add(self, pendings: Collection[Pending]) -> None:
         writes: list[tuple[str, Operation]] = [
-            (self._job, Put(_held_key(pending.object), msgspec.to_builtins(pending))) for pending in pendings
+            (self._job, Put(_held_key(pending.object), pending)) for pending in pendings
         ]
         await commit_each(self._store, HELD, writes)
 
     async def load(self, object_keys: Collection[str]) -> dict[str, Pending]:
         """Those of the objects that are held."""
         rows = await self._store.get_many(HELD, [(self._job, _held_key(key)) for key in object_keys])
-        found = [msgspec.convert(row.data, Pending) for row in rows.values()]
+        found = [row.decode(Pending) for row in rows.values()]
         return {pending.object: pending for pending in found}
 
     async def page(self, after: str = "") -> Sequence[tuple[Row, Pending]]:
         rows = await self._store.scan(HELD, self._job, after=after, limit=PAGE)
-        return [(row, msgspec.convert(row.data, Pending)) for row in rows]
+        return [(row, row.decode(Pending)) for row in rows]
 
     async def remove(self, rows: Collection[Row]) -> None:
         await commit_each(self._store, HELD, [(row.partition, Delete(row.key)) for row in rows])

@@ -138,6 +138,8 @@ class Engine:
             progress, etag = found
             if progress.schema != self.context.job.schema_version:
                 raise RowConflict("the unfinished cycle began with another schema; open the job again to go on with it")
+            if progress.kept != self.context.job.kept:
+                raise RowConflict("the unfinished cycle began with other settings; open the job again to go on with it")
             resumed = replace(
                 progress,
                 driver=driver,
@@ -172,7 +174,10 @@ class Engine:
         if progress.kind == "incremental":
             progress = replace(progress, changes_since=state.changes_since, compares=self._compared(state, now))
         access = state.access if progress.kind == "incremental" else ""
-        progress = replace(progress, driver=driver, configuration=configuration, schema=schema, access=access)
+        kept = dict(self.context.job.kept)
+        progress = replace(
+            progress, driver=driver, configuration=configuration, schema=schema, kept=kept, access=access
+        )
         await rows.save_progress(progress, found[1] if found else "")
         logger.info("cycle began", extra={"job": self.context.job.id, "cycle": cycle, "kind": progress.kind})
         return progress

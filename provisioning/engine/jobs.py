@@ -99,7 +99,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     since 1970) when a person asked to compare all of it. `settings` are those that the last cycle began with, with
     marks in place of what must not be shown.
     `last_code` is that of `last_failure`; `expected_since` is when a cycle was first expected to succeed, after a start
-    anew; `told` is what people were told of the job.
+    anew; `told` is what people were told of the job. `kept` are the settings that somebody gave over the API.
     """
 
     watermarks: dict[str, str] = field(default_factory=dict)
@@ -133,6 +133,7 @@ class JobState(Struct, frozen=True, omit_defaults=True):
     last_code: str = ""
     expected_since: float = 0.0
     told: Told = field(default_factory=Told)
+    kept: dict[str, str] = field(default_factory=dict)
 
     @property
     def in_quarantine(self) -> Quarantine | None:
@@ -198,7 +199,7 @@ class JobRows:
         """Whether sys_ids are honoured only a probe that writes can tell: what an earlier one found stays known."""
         if found.honours_sys_ids is None and (known := await self.capabilities(found.instance)) is not None:
             found = replace(found, honours_sys_ids=known.honours_sys_ids)
-        await self._store.commit(JOB, self.job, [Put("capabilities", msgspec.to_builtins(found))])
+        await self._store.commit(JOB, self.job, [Put("capabilities", found)])
 
     async def instance(self) -> tuple[Remembered, str]:
         """What is remembered of the instance, to recognise it by."""
@@ -211,11 +212,11 @@ class JobRows:
     async def record_acceptance(self, acceptance: Acceptance) -> None:
         """Who accepted another instance and when, newest first when the partition is read in order."""
         key = f"{10**12 - int(acceptance.at * 10):013d}"
-        await self._store.commit(CYCLE, f"{self.job}|acceptances", [Put(key, msgspec.to_builtins(acceptance))])
+        await self._store.commit(CYCLE, f"{self.job}|acceptances", [Put(key, acceptance)])
 
     async def acceptances(self, limit: int = 20) -> list[Acceptance]:
         rows = await self._store.scan(CYCLE, f"{self.job}|acceptances", limit=limit)
-        return [msgspec.convert(row.data, Acceptance) for row in rows]
+        return [row.decode(Acceptance) for row in rows]
 
     async def progress(self) -> tuple[Progress, str] | None:
         return await self._load("progress", Progress)
@@ -228,7 +229,7 @@ class JobRows:
         partition = f"{self.job}|{progress.cycle}"
         keys = [(partition, _result_key(progress.round, n)) for n in range(len(progress.steps))]
         rows = await self._store.get_many(CYCLE, keys)
-        return [msgspec.convert(rows[key].data, StepResult) if key in rows else None for key in keys]
+        return [rows[key].decode(StepResult) if key in rows else None for key in keys]
 
     async def reported(self, progress: Progress) -> frozenset[int]:
         """Which of the steps in flight have ended."""
@@ -246,7 +247,7 @@ class JobRows:
         return True
 
     async def save_result(self, cycle: str, round_: int, number: int, result: StepResult) -> None:
-        operation = Put(_result_key(round_, number), msgspec.to_builtins(result))
+        operation = Put(_result_key(round_, number), result)
         await self._store.commit(CYCLE, f"{self.job}|{cycle}", [operation])
 
     async def drop_results(self, cycle: str, round_: int, steps: int) -> None:
@@ -382,7 +383,7 @@ class JobRows:
 
     async def _load(self, key: str, type_: type[T]) -> tuple[T, str] | None:
         row = await self._store.get(JOB, self.job, key)
-        return (msgspec.convert(row.data, type_), row.etag) if row else None
+        return (row.decode(type_), row.etag) if row else None
 
     async def _save(self, key: str, value: Struct, etag: str) -> str:
         (new,) = await self._store.commit(JOB, self.job, [_conditional(key, value, etag)])
@@ -390,8 +391,7 @@ class JobRows:
 
 
 def _conditional(key: str, value: Struct, etag: str) -> Operation:
-    data = msgspec.to_builtins(value)
-    return Replace(key, data, etag) if etag else Insert(key, data)
+    return Replace(key, value, etag) if etag else Insert(key, value)
 
 
 def _begun_key(round_: int, number: int) -> str:

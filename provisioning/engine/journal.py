@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from provisioning.engine.keys import AFTER_ALL, bin_of, digest
@@ -158,7 +159,7 @@ class Journal:
             partition = f"{self.job}|{_name_of_hour(hour)}"
             rows = self._backwards(partition, low, high) if query.ascending else self._rows(partition, low, high)
             async for row in rows:
-                yield row.key, dict(row.data)
+                yield row.key, row.decode(Entry)
 
     async def _rows(self, partition: str, after: str, before: str) -> AsyncGenerator[Row, None]:
         """In order of their keys, newest first."""
@@ -202,7 +203,7 @@ class Journal:
             rows = await self.store.get_many(JOURNAL, wanted)
             for partition_and_key in wanted:
                 if (row := rows.get(partition_and_key)) is not None:
-                    yield row.key, dict(row.data)
+                    yield row.key, row.decode(Entry)
 
     def _entries_partition(self, key: str) -> str:
         return f"{self.job}|{_name_of_hour(_hour(key))}"
@@ -222,6 +223,7 @@ def _hour(key: str) -> str:
     return f"{LAST_HOUR - (NEWEST_FIRST - int(key[:14])) // HOUR:08d}"
 
 
+@lru_cache(maxsize=64)
 def _name_of_hour(hour: str) -> str:
     return datetime.fromtimestamp((LAST_HOUR - int(hour)) * HOUR // 1000, UTC).strftime("%Y%m%d%H")
 

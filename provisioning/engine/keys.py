@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from provisioning.model import ObjectType
@@ -31,11 +32,17 @@ def change_id(*parts: str) -> str:
 
 def bin_of(object_key: str) -> str:
     """The bin of `user:ID`, `group:ID` or `member:GROUP:USER`; the memberships of a group stay together."""
-    return digest(object_key.split(":", 2)[1])[:2]
+    return _bin(object_key.split(":", 2)[1])
 
 
 def partition_of(job: str, kind: str, source_id: str) -> str:
-    return f"{job}|{kind}|{digest(source_id)[0]}"
+    return f"{job}|{kind}|{_bin(source_id)[0]}"
+
+
+@lru_cache(maxsize=8192)
+def _bin(source_id: str) -> str:
+    """Kept for the objects of the chunks at hand: each is asked for a dozen times while it goes through a step."""
+    return digest(source_id)[:2]
 
 
 def chosen_sys_id(tenant: str, kind: str, source_id: str, generation: int) -> str:

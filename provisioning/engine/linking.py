@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from provisioning.engine.context import Context
 from provisioning.engine.control import order_evaluation
@@ -27,7 +28,7 @@ from provisioning.errors import ObjectError, RowConflict
 from provisioning.model import Edge, Link, ObjectType, Pending, Record, group_key, user_key
 from provisioning.rules.audit import Changes
 from provisioning.rules.decide import Seen
-from provisioning.rules.linkage import Checked, check, relinked, unlinked
+from provisioning.rules.linkage import Checked, check, connection_of, relinked, unlinked
 from provisioning.rules.managed import managed_as
 from provisioning.rules.neighbours import WAY_OUT
 from provisioning.rules.protection import ACCOUNT_FIELDS, GROUP_FIELDS, guarded_group, protected_account
@@ -52,10 +53,14 @@ class Place:
 START = Place(KINDS[0], NIBBLES[0], "")
 
 
-async def page_of_linked(context: Context, place: Place, top: int) -> tuple[Sequence[Link], Place | None]:
+async def page_of_linked(
+    context: Context, place: Place, top: int, kinds: Sequence[ObjectType] = KINDS
+) -> tuple[Sequence[Link], Place | None]:
     """Up to `top` links that name a record, from a place on, and the place to go on from; None at the end."""
     found: list[Link] = []
     for kind in KINDS[KINDS.index(place.kind) :]:
+        if kind not in kinds:
+            continue
         for nibble in NIBBLES:
             if kind == place.kind and nibble < place.nibble:
                 continue
@@ -119,6 +124,13 @@ async def find(context: Context, key: str) -> Known:
         f"neither a link nor a user or group in Microsoft Entra ID answers to {key!r}",
         "give an object id, a sys_id, a user principal name, or the exact display name of a group",
     )
+
+
+async def document_of(context: Context, link: Link) -> dict[str, Any]:
+    """All that is remembered of one link, with its memberships."""
+    edges = [edge async for page in memberships(context.edges, link) for edge in page]
+    shown = [{"group": e.group, "member": e.member, "sysId": e.sys_id, "origin": e.origin} for e in edges]
+    return {**connection_of(link), "grants": list(link.grants), "manager": link.manager, "memberships": shown}
 
 
 async def verify(context: Context) -> AsyncIterator[Sequence[Checked]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
+from msgspec import Struct
 
 from provisioning.engine.keys import NIBBLES, digest, partition_of
 from provisioning.engine.ports import Store
@@ -18,20 +17,21 @@ from provisioning.rows import Delete, Insert, Operation, Put, Replace
 LINK, KEY, TARGET = "link", "key", "target"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A link and the ETag it was read with; "" when there is none yet."""
 
     link: Link
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Whether a record may be this job's: `holder` is another job that has it. `new` when it was nobody's before."""
+class Claimed(Struct, frozen=True):
+    """Whether a record may be this job's: `holder` is another job that has it. `new` when it was nobody's before,
+    `others` when the job has it for another object.
+    """
 
     holder: str = ""
     new: bool = False
+    others: bool = False
 
 
 class Arbiter(Protocol):
@@ -59,13 +59,13 @@ class Links:
         known: dict[tuple[ObjectType, str], Known] = {}
         for obj, key in keys.items():
             row = rows.get(key)
-            known[obj] = Known(msgspec.convert(row.data, Link), row.etag) if row else Known(Link(*obj))
+            known[obj] = Known(row.decode(Link), row.etag) if row else Known(Link(*obj))
         return known
 
     async def page(self, kind: ObjectType, nibble: str, after: str, limit: int = 1000) -> Sequence[Link]:
         """Links of one partition behind the id `after`, in order of their ids."""
         rows = await self._store.scan(LINK, f"{self._job}|{kind}|{nibble}", after=after, limit=limit)
-        return [msgspec.convert(row.data, Link) for row in rows]
+        return [row.decode(Link) for row in rows]
 
     async def pages(self, *kinds: ObjectType) -> AsyncIterator[Sequence[Link]]:
         """All links of these kinds in the order of their rows, up to 1,000 at a time. Those of a page may be changed or
@@ -82,15 +82,14 @@ class Links:
         """Writes each link on the condition that its row still has the ETag ("" means: that there is none)."""
         writes: list[tuple[str, Operation]] = []
         for link, etag in links:
-            data = msgspec.to_builtins(link)
-            operation = Replace(link.id, data, etag) if etag else Insert(link.id, data)
+            operation = Replace(link.id, link, etag) if etag else Insert(link.id, link)
             writes.append((partition_of(self._job, link.type, link.id), operation))
         return await commit_each(self._store, LINK, writes)
 
     async def put(self, links: Collection[Link]) -> None:
         """Overwrites each link, whatever it is."""
         writes: list[tuple[str, Operation]] = [
-            (partition_of(self._job, link.type, link.id), Put(link.id, msgspec.to_builtins(link))) for link in links
+            (partition_of(self._job, link.type, link.id), Put(link.id, link)) for link in links
         ]
         await commit_each(self._store, LINK, writes)
 
@@ -106,7 +105,8 @@ class Links:
         holders = [each.holder or next(own) for each in claimed]
         lost = [link for link, each, holder in zip(links, claimed, holders, strict=True) if each.new and holder]
         await self._records.release(lost)
-        await self._records.confirm([link for link, holder in zip(links, holders, strict=True) if holder is None])
+        found = zip(links, claimed, holders, strict=True)
+        await self._records.confirm([link for link, each, holder in found if each.others and holder is None])
         return holders
 
     async def _claim(self, links: Sequence[Link]) -> list[str | None]:

@@ -18,7 +18,7 @@ from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
 from provisioning.errors import RowConflict, Unavailable
 from provisioning.model import Link, ObjectType
-from provisioning.rows import Delete, Insert, Operation, Put, Replace, Row
+from provisioning.rows import Delete, Insert, Json, Operation, Put, Replace, Row
 from provisioning.rules.neighbours import UNDER_WAY, Holder, holds
 
 RECORD, WAITER, INSTANCES = "record", "waiter", "instances"
@@ -48,16 +48,15 @@ class Records:
 
     async def _holding(self, kind: ObjectType, rows: Mapping[str, Row]) -> dict[str, Holder]:
         """The rows of other jobs that still hold, by sys_id."""
+        claims = {sys_id: data for sys_id, row in rows.items() if (data := row.data)["job"] != self._job}
         by_job: dict[str, set[tuple[ObjectType, str]]] = {}
-        for row in rows.values():
-            if row.data["job"] != self._job:
-                by_job.setdefault(str(row.data["job"]), set()).add((kind, str(row.data["id"])))
+        for data in claims.values():
+            by_job.setdefault(str(data["job"]), set()).add((kind, str(data["id"])))
         known = {job: await Links(self._store, job).load(objects) for job, objects in by_job.items()}
         found = {
-            sys_id: Holder(job, source, known[job][kind, source].link, float(row.data["at"]))
-            for sys_id, row in rows.items()
-            if (job := str(row.data["job"])) != self._job
-            for source in [str(row.data["id"])]
+            sys_id: Holder(job, source, known[job][kind, source].link, float(data["at"]))
+            for sys_id, data in claims.items()
+            for job, source in [(str(data["job"]), str(data["id"]))]
         }
         return {sys_id: holder for sys_id, holder in found.items() if holds(holder, sys_id, self._now())}
 
@@ -87,9 +86,13 @@ class Records:
             row, holder = rows.get(places[position]), held.get((link.type, link.sys_id or ""))
             if holder is not None:
                 claimed[position] = Claimed(holder.job)
-            elif row is None:
+                continue
+            if row is None:
                 writes.append((position, (partition, Insert(key, self._data(link)))))
-            elif row.data["job"] != self._job or (row.data["id"] == link.id and self._is_old(row)):
+                continue
+            if (data := row.data)["job"] == self._job and data["id"] != link.id:
+                claimed[position] = Claimed(others=True)
+            elif data["job"] != self._job or self._is_old(data):
                 writes.append((position, (partition, Replace(key, self._data(link), row.etag))))
         results = await commit_each(self._store, RECORD, [write for _, write in writes])
         again = []
@@ -128,8 +131,8 @@ class Records:
     def _data(self, link: Link) -> dict[str, object]:
         return {"job": self._job, "id": link.id, "at": self._now()}
 
-    def _is_old(self, row: Row) -> bool:
-        return self._now() - float(row.data["at"]) > UNDER_WAY / 3
+    def _is_old(self, data: Json) -> bool:
+        return self._now() - float(data["at"]) > UNDER_WAY / 3
 
     async def _place(self, kind: ObjectType, sys_id: str) -> tuple[str, str]:
         """One partition for each instance and object type, as for the keys of a job."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -48,7 +47,7 @@ def notices_of(job: str, instance: str, at: float, events: Iterable[Event]) -> l
 def insertions(notices: Sequence[Notice], channels: Iterable[str]) -> list[Operation]:
     """The rows by which notices are stored, to be committed together with what causes them."""
     deliveries = [Delivery(notice, channel, notice.at) for channel in channels for notice in notices]
-    return [Insert(_key(delivery), msgspec.to_builtins(delivery)) for delivery in deliveries]
+    return [Insert(_key(delivery), delivery) for delivery in deliveries]
 
 
 async def waiting(context: Context) -> list[Delivery]:
@@ -70,7 +69,7 @@ async def deliver(context: Context) -> int:
 
 async def _load(context: Context) -> list[tuple[Delivery, str]]:
     rows = await context.store.scan(JOB, context.job.id, after=NOTICE, before=f"{NOTICE}{AFTER_ALL}", limit=1000)
-    return [(msgspec.convert(row.data, Delivery), row.etag) for row in rows]
+    return [(row.decode(Delivery), row.etag) for row in rows]
 
 
 async def _try(context: Context, delivery: Delivery, etag: str) -> bool:
@@ -83,7 +82,7 @@ async def _try(context: Context, delivery: Delivery, etag: str) -> bool:
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(delivery.tries, 20))
     tried = replace(delivery, tries=delivery.tries + 1, due=context.now() + pause)
     try:
-        (mine,) = await context.store.commit(JOB, job, [Replace(key, msgspec.to_builtins(tried), etag)])
+        (mine,) = await context.store.commit(JOB, job, [Replace(key, tried, etag)])
     except RowConflict:
         return False  # another worker sends it, or has sent it
     try:
@@ -102,7 +101,7 @@ async def _put_off(context: Context, tried: Delivery, etag: str, error: Provisio
     asked = error.retry_after if isinstance(error, Throttled) else 0.0
     later = replace(tried, code=code, due=max(tried.due, context.now() + asked))
     given_up = later.due > tried.notice.at + LIFETIME
-    operation: Operation = Replace(_key(tried), msgspec.to_builtins(later), etag)
+    operation: Operation = Replace(_key(tried), later, etag)
     try:
         await context.store.commit(JOB, context.job.id, [Delete(_key(tried)) if given_up else operation])
     except RowConflict:

@@ -29,7 +29,7 @@ from provisioning.rules.drift import UPDATED_ON, remembered
 from provisioning.rules.echo import altered
 from provisioning.rules.escrow import following
 from provisioning.rules.membership import is_disabled
-from provisioning.rules.neighbours import MANAGED, afterwards, given_over
+from provisioning.rules.neighbours import MANAGED, UNDER_WAY, afterwards, given_over
 from provisioning.rules.protection import PROTECTED
 from provisioning.rules.review import REJECTED
 from provisioning.rules.scope import in_scope
@@ -39,7 +39,8 @@ from provisioning.rules.scope import in_scope
 class Settled:
     """A decision and what came of it: `outcome` is None where nothing had to be sent. `known` is the link as it is
     stored now, with its ETag; memberships have none. `alike` is what failed for the same reason as another one, which
-    counts for both. `spent` is how many seconds it took to read, decide and write.
+    counts for both. `spent` is how many seconds it took to read, decide and write, `claimed_at` when the batch has
+    claimed what `link` names.
     """
 
     row: PlanRow
@@ -50,6 +51,20 @@ class Settled:
     retry: Retry | None = None
     alike: bool = False
     spent: float = 0.0
+    claimed_at: float | None = None
+
+    def has_claimed(self, link: Link, at: float) -> bool:
+        """Whether the keys and the record of the link were claimed a moment ago: nobody can have taken them since,
+        because the stored link bears the claim out.
+        """
+        before = self.link
+        if before is None or self.claimed_at is None or not 0.0 <= at - self.claimed_at < UNDER_WAY / 3:
+            return False
+        return (before.match_value, before.other_keys, before.sys_id) == (
+            link.match_value,
+            link.other_keys,
+            link.sys_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)

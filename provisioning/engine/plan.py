@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from dataclasses import dataclass
 
-import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from provisioning.engine.keys import AFTER_ALL, BINS, NIBBLES, bin_of
@@ -30,8 +29,7 @@ Bins = dict[str, dict[str, int]]
 """Rows by lane and bin."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRow:
+class PlanRow(Struct, frozen=True):
     pending: Pending
     partition: str
     key: str
@@ -135,17 +133,16 @@ class Plan:
         operations: list[Operation] = []
         for change in changes:
             keys = [(partition, _key(lane, change.object)) for lane in _lanes(change.object)]
-            rows = [present[key] for key in keys if key in present]
+            rows = [_plan_row(present[key]) for key in keys if key in present]
             merged = change
             for row in rows:
-                known = msgspec.convert(row.data, Pending)
-                merged = merge(merged, known) if earlier else merge(known, merged)
+                merged = merge(merged, row.pending) if earlier else merge(row.pending, merged)
             merged = replace(merged, lane=_lane_to_be_decided_in(merged))
-            key, data = _key(merged.lane, change.object), msgspec.to_builtins(merged)
+            key = _key(merged.lane, change.object)
             operations.extend(Delete(row.key, row.etag) for row in rows if row.key != key)
             same = next((row for row in rows if row.key == key), None)
-            staged.append((merged, same is None or same.data.get("decision") is not None))
-            operations.append(Replace(key, data, same.etag) if same else Insert(key, data))
+            staged.append((merged, same is None or same.pending.decision is not None))
+            operations.append(Replace(key, merged, same.etag) if same else Insert(key, merged))
         return staged, operations
 
     async def rows(self, lane: Lane, first: str, last: str, *, after: str = "", limit: int = 1000) -> list[PlanRow]:
@@ -178,11 +175,11 @@ class Plan:
                 stays: list[Pending] = []
                 writes: list[tuple[str, Operation]] = []
                 for row in rows:
-                    known = msgspec.convert(row.data, Pending)
+                    known = row.decode(Pending)
                     left = unread(known)
                     if left is not None:
                         stays.append(left)
-                        writes += [(partition, Replace(row.key, msgspec.to_builtins(left), row.etag))] * (left != known)
+                        writes += [(partition, Replace(row.key, left, row.etag))] * (left != known)
                     else:
                         writes.append((partition, Delete(row.key, row.etag)))
                 await commit_each(self._store, TABLE, writes)
@@ -235,7 +232,7 @@ class Plan:
     async def _all_lanes(self, object_keys: Collection[str]) -> list[Pending]:
         keys = [(self._partition(bin_of(key)), _key(lane, key)) for key in object_keys for lane in _lanes(key)]
         rows = await self._store.get_many(TABLE, keys)
-        return [msgspec.convert(row.data, Pending) for row in rows.values()]
+        return [row.decode(Pending) for row in rows.values()]
 
     async def record(self, rows: Sequence[tuple[PlanRow, Pending]]) -> list[PlanRow]:
         """Stores decisions in the rows they belong to, moving a row when its lane changed; answers the rows as they
@@ -244,9 +241,8 @@ class Plan:
         writes: list[tuple[str, Operation]] = []
         for row, pending in rows:
             key = _key(pending.lane, pending.object)
-            data = msgspec.to_builtins(pending)
             if key == row.key:
-                writes.append((row.partition, Replace(key, data, row.etag)))
+                writes.append((row.partition, Replace(key, pending, row.etag)))
         results = iter(await commit_each(self._store, TABLE, writes))
         recorded: list[PlanRow] = []
         for row, pending in rows:
@@ -260,7 +256,7 @@ class Plan:
         return recorded
 
     async def _move(self, row: PlanRow, key: str, pending: Pending) -> PlanRow | None:
-        operations: list[Operation] = [Delete(row.key, row.etag), Put(key, msgspec.to_builtins(pending))]
+        operations: list[Operation] = [Delete(row.key, row.etag), Put(key, pending)]
         try:
             _, etag = await self._store.commit(TABLE, row.partition, operations)
         except RowConflict:
@@ -312,4 +308,4 @@ def _key(lane: Lane, object_key: str) -> str:
 
 
 def _plan_row(row: Row) -> PlanRow:
-    return PlanRow(msgspec.convert(row.data, Pending), row.partition, row.key, row.etag)
+    return PlanRow(row.decode(Pending), row.partition, row.key, row.etag)

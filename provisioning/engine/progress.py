@@ -217,8 +217,9 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     to be decided and `decided` rows to be carried out that no step in `todo` or `later` covers. `generation` names
     the newest complete list of assignments, `discard` the one before it. `driver` names who drives the cycle and holds
     the job's lease; `slots` are the calls to ServiceNow that it may use at once. `schema` is the version of the schema
-    that the cycle began with, `restart` names the order to begin anew that it began with, and `reset` what of it is
-    still to be done. Others' changes in ServiceNow are read from `changes_since` on (0: not at all), and the bins from
+    that the cycle began with, and `kept` are the settings of the API that it began with; `restart` names the order to
+    begin anew that it began with, and `reset` what of it is still to be done. Others' changes in ServiceNow are read
+    from `changes_since` on (0: not at all), and the bins from
     the first to the last of `compares` are compared. `disturbed` is true once a step ended in the middle: what it
     counted may be wrong. `reviewed` is true when all the harm that was decided has been counted,
     `early` while a cycle that collected again before it had decided everything takes care of who has left meanwhile.
@@ -232,6 +233,7 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     configuration: str = ""
     access: str = ""
     schema: str = ""
+    kept: dict[str, str] = field(default_factory=dict)
     restart: str = ""
     reset: tuple[ResetScope, ...] = ()
     changes_since: float = 0.0

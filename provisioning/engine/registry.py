@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct, convert, field, to_builtins
+from msgspec import Struct, field
 
 from provisioning.engine.jobs import JOB
 from provisioning.engine.keys import digest
@@ -88,11 +88,10 @@ class Registry:
 
     async def _load(self) -> tuple[Jobs, str]:
         row = await self._store.get(JOB, self._partition, _KEY)
-        return (convert(row.data, Jobs), row.etag) if row else (Jobs(), "")
+        return (row.decode(Jobs), row.etag) if row else (Jobs(), "")
 
     async def _save(self, jobs: Jobs, etag: str) -> bool:
-        data = to_builtins(jobs)
-        operation: Operation = Replace(_KEY, data, etag) if etag else Insert(_KEY, data)
+        operation: Operation = Replace(_KEY, jobs, etag) if etag else Insert(_KEY, jobs)
         try:
             await self._store.commit(JOB, self._partition, [operation])
         except RowConflict:

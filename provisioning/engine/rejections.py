@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from provisioning.engine.keys import AFTER_ALL, bin_of, digest
@@ -47,9 +46,7 @@ class Rejections:
 
     async def add(self, rejections: Sequence[Rejection]) -> None:
         """One for each object: a newer one takes the place of an older one."""
-        writes: list[tuple[str, Operation]] = [
-            (self._job, Put(_key(each.object), msgspec.to_builtins(each))) for each in rejections
-        ]
+        writes: list[tuple[str, Operation]] = [(self._job, Put(_key(each.object), each)) for each in rejections]
         await commit_each(self._store, TABLE, writes)
 
     async def load(self, object_keys: Collection[str]) -> dict[str, Rejection]:
@@ -57,7 +54,7 @@ class Rejections:
         wanted = set(object_keys)
         if len(wanted) <= FEW:
             rows = await self._store.get_many(TABLE, [(self._job, _key(key)) for key in wanted])
-            found = [msgspec.convert(row.data, Rejection) for row in rows.values()]
+            found = [row.decode(Rejection) for row in rows.values()]
             return {each.object: each for each in found}
         bins = sorted({bin_of(key) for key in wanted})
         return {
@@ -76,7 +73,7 @@ class Rejections:
     async def _pages(self, first: str, last: str) -> AsyncIterator[list[Rejection]]:
         after, before = f"{first}|", f"{last}|{AFTER_ALL}"
         while rows := await self._store.scan(TABLE, self._job, after=after, before=before, limit=PAGE):
-            yield [msgspec.convert(row.data, Rejection) for row in rows]
+            yield [row.decode(Rejection) for row in rows]
             if len(rows) < PAGE:
                 return
             after = rows[-1].key

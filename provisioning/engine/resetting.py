@@ -4,6 +4,7 @@ what is gone is not found again. The log stays: it is the record of what was don
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from provisioning.engine.links import KEY, LINK, TARGET
 from provisioning.engine.neighbours import WAITER
 from provisioning.engine.nesting import NESTED
 from provisioning.engine.plan import CYCLE_PLAN, TABLE
+from provisioning.engine.previews import Previews
 from provisioning.engine.progress import Reset, StepResult
 from provisioning.engine.rejections import TABLE as REJECTED
 from provisioning.engine.transactions import commit_each
@@ -135,6 +137,7 @@ async def forget_job(context: Context) -> None:
         pass
     async for _ in _empty(context, JOB, job, spare=("lease", "state", PREFIX)):
         pass
+    await Previews(context.store, job).forget(math.inf)
 
 
 async def _empty(context: Context, table: str, partition: str, *, spare: tuple[str, ...] = ()) -> AsyncIterator[None]:

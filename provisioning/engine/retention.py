@@ -14,6 +14,7 @@ from provisioning.engine.context import Context
 from provisioning.engine.jobs import counting
 from provisioning.engine.journal import Journal
 from provisioning.engine.managed import count_managed
+from provisioning.engine.previews import Previews
 from provisioning.engine.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ async def prune(context: Context, registry: Registry) -> None:
     began, box = context.now(), context.time_box / 2
     before = began - context.job.log_retention
     await context.rows.forget_cycles(before)
+    await Previews(context.store, context.job.id).forget(before)
     await _end_abandoned(context, began)
     removed = 0
     for job in (context.job.id, *await registry.deleted()):

@@ -170,7 +170,7 @@ async def _settle_links(work: Work, items: Sequence[Settled]) -> tuple[list[Sett
         await work.context.links.forget(forgotten)
         for link in forgotten:
             work.tally.count_managed(link, None)
-    fresh = [link for item, link in kept if is_new(item, link)]
+    fresh = [link for item, link in kept if is_new(item, link) and not item.has_claimed(link, at)]
     holders = dict(zip((link.id for link in fresh), await work.context.links.claim(fresh), strict=True))
     holders |= await _retake(work, [link for item, link in kept if not is_new(item, link) and retakes(item, link)])
     taken = [item.row for item, link in kept if holders.get(link.id)]

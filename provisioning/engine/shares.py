@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -150,12 +149,11 @@ class Shares:
 
     async def _load(self) -> tuple[Claims, str]:
         row = await self._store.get(JOB, self._partition, _KEY)
-        return (msgspec.convert(row.data, Claims), row.etag) if row else (Claims(), "")
+        return (row.decode(Claims), row.etag) if row else (Claims(), "")
 
     async def _save(self, claims: Claims, etag: str) -> bool:
         """False when somebody else was faster."""
-        data = msgspec.to_builtins(claims)
-        operation: Operation = Replace(_KEY, data, etag) if etag else Insert(_KEY, data)
+        operation: Operation = Replace(_KEY, claims, etag) if etag else Insert(_KEY, claims)
         try:
             await self._store.commit(JOB, self._partition, [operation])
         except RowConflict:

@@ -46,7 +46,9 @@ class Tally:
         self.staged = add_counts(self.staged, bins)
 
     def add_decided(self, lane: Lane, object_key: str) -> None:
-        self.decided = add_counts(self.decided, {lane: {bin_of(object_key): 1}})
+        bins = self.decided.setdefault(lane, {})
+        name = bin_of(object_key)
+        bins[name] = bins.get(name, 0) + 1
 
     def add_row(self, pending: Pending) -> None:
         """A row of the plan that no step covers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from provisioning.engine.ports import Store
@@ -19,11 +18,14 @@ async def commit_each(store: Store, table: str, writes: Sequence[tuple[str, Oper
     transaction that it carried out and then report a conflict with our own write: callers read again on a conflict,
     which settles that case too.
     """
-    rounds: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    seen: Counter[tuple[str, str]] = Counter()
+    rounds: list[dict[str, list[int]]] = []
+    seen: dict[tuple[str, str], int] = {}
     for position, (partition, operation) in enumerate(writes):
-        rounds[seen[partition, operation.key]][partition].append(position)
-        seen[partition, operation.key] += 1
+        place = partition, operation.key
+        number = seen[place] = seen.get(place, -1) + 1
+        if number == len(rounds):
+            rounds.append({})
+        rounds[number].setdefault(partition, []).append(position)
     results: list[str | RowConflict] = [""] * len(writes)
 
     async def commit(partition: str, positions: list[int]) -> None:
@@ -39,7 +41,7 @@ async def commit_each(store: Store, table: str, writes: Sequence[tuple[str, Oper
         for position, etag in zip(positions, etags, strict=True):
             results[position] = etag or ""
 
-    for _, by_partition in sorted(rounds.items()):
+    for by_partition in rounds:
         commits = (
             commit(partition, positions[start : start + MAX_TRANSACTION_ROWS])
             for partition, positions in by_partition.items()

@@ -5,7 +5,6 @@ all steps and workers of one state store. Knows no membership.
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 
 from provisioning.engine.jobs import JOB
@@ -37,11 +36,11 @@ class Turns:
         would last for longer than any does is left from before the clock was set back.
         """
         row = await self._store.get(JOB, self._partition, group)
-        known = msgspec.convert(row.data, Turn) if row else None
+        known = row.decode(Turn) if row else None
         if known is not None and known.holder != self._holder and now < known.until <= now + 2 * CLAIM_SECONDS:
             return False
-        data = msgspec.to_builtins(Turn(self._holder, now + CLAIM_SECONDS))
-        operation: Operation = Replace(group, data, row.etag) if row else Insert(group, data)
+        turn = Turn(self._holder, now + CLAIM_SECONDS)
+        operation: Operation = Replace(group, turn, row.etag) if row else Insert(group, turn)
         try:
             (etag,) = await self._store.commit(JOB, self._partition, [operation])
         except RowConflict:

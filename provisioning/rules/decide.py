@@ -86,7 +86,8 @@ def decide(seen: Seen, mapping: ObjectMapping, policy: Policy) -> Decision:
     """Raises nothing: what cannot be provisioned becomes a `Fail` that says why and what to do; what would touch a
     protected record, a `Skip`.
     """
-    seen = replace_seen(seen, link=restored(seen.link, seen.own))
+    if (link := restored(seen.link, seen.own)) is not seen.link:
+        seen = replace_seen(seen, link=link)
     decision = _decide(seen, mapping, policy)
     decision = with_drift(decision, mapping, seen.link, seen.own, policy.drift, reconciling=seen.reconciling)
     return shielded(decision, mapping.type, _record(seen, decision), seen.link, policy.protection, seen.rights)

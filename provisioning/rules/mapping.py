@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from provisioning.errors import ExpressionError, ObjectError
 from provisioning.expressions import Flow, Tenant
 from provisioning.model import Column, SourceObject
@@ -25,8 +27,7 @@ ACTIVE = "active"
 LOCKED = "locked_out"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A reference by value: the record of `table` whose `column` holds it, by default the display column."""
 
     table: str
@@ -44,8 +45,7 @@ class Reference:
         return cls(table, value, column)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """What identifies an object: one column and its value, or several for a composite key."""
 
     parts: tuple[tuple[str, str], ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from provisioning.model import (
@@ -26,7 +27,7 @@ from provisioning.model import (
     Written,
 )
 from provisioning.rules.error_codes import advice_for
-from provisioning.rules.redaction import masked, masking, shown
+from provisioning.rules.redaction import as_it_is, masked, masking, shown
 from provisioning.rules.review import is_addition
 from provisioning.rules.scope import ACTIVE, DELETED, in_scope, reasons
 
@@ -172,7 +173,9 @@ def unconnected(key: str, name: str, fail: Fail, change: str, at: float, origin:
 
 def _told(part: dict[str, Any] | None, mask: Callable[[str], str]) -> dict[str, Any] | None:
     """Masks what is written for people; the rest are names and codes."""
-    return {name: masked(text, mask) if name in TEXTS else text for name, text in part.items()} if part else part
+    if not part or mask is as_it_is:
+        return part
+    return {name: masked(text, mask) if name in TEXTS else text for name, text in part.items()}
 
 
 def in_milliseconds(seconds: float) -> int:
@@ -180,6 +183,7 @@ def in_milliseconds(seconds: float) -> int:
     return max(0, round(seconds * 1000))
 
 
+@lru_cache(maxsize=256)
 def timestamp(seconds: float) -> str:
     """ISO 8601 in UTC as Graph writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
 from provisioning.errors import ConfigError, ExpressionError
 from provisioning.expressions.regexes import Pattern, compile_pattern
@@ -23,6 +23,14 @@ from provisioning.schema.names import COMPUTED, MEMBER_OF, graph_path
 from provisioning.schema.source_names import BOOLEANS, check_name
 
 OPERATORS: dict[str, Operator] = {re.sub(r"[\s_]", "", each).lower(): each for each in get_args(Operator)}
+TYPES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("EQUALS", "NOT EQUALS", "REGEX MATCH", "NOT REGEX MATCH"), ("String", "Integer")),
+    **dict.fromkeys(("IS TRUE", "IS FALSE"), ("Boolean",)),
+    **dict.fromkeys(("IS NULL", "IS NOT NULL"), ("String", "Integer", "Binary", "Boolean")),
+    **dict.fromkeys(("Greater_Than", "Greater_Than_OR_EQUALS"), ("Integer", "DateTime")),
+    **dict.fromkeys(("Includes", "ENDS_WITH", "&", "!&"), ("String",)),
+}
+"""The attributes that an operator is for."""
 UNARY = {"IS TRUE", "IS FALSE", "IS NULL", "IS NOT NULL"}
 REGEX = {"REGEX MATCH", "NOT REGEX MATCH"}
 ORDERED = {"Greater_Than", "Greater_Than_OR_EQUALS"}
@@ -47,6 +55,19 @@ def read_scope(mapping: Entry, kind: ObjectType, *, strict: bool) -> ScopeFilter
         _groups(mapping.where, scope, "groups", "filter", kind, strict=strict),
         _groups(mapping.where, scope, "inputFilterGroups", "input filter", kind, strict=strict),
     )
+
+
+def operators() -> list[dict[str, Any]]:
+    """As Graph's `schema/filterOperators` lists them."""
+    return [
+        {
+            "name": name,
+            "arity": "Unary" if name in UNARY else "Binary",
+            "multivaluedComparisonType": "All",
+            "supportedAttributeTypes": list(TYPES[name]),
+        }
+        for name in get_args(Operator)
+    ]
 
 
 def read_clause(text: str, kind: ObjectType) -> Clause:

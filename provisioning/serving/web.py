@@ -9,13 +9,16 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route as WebRoute
 
+from provisioning.api.answers import Call, Refusal, client_request_id
 from provisioning.api.responding import respond
 from provisioning.api.routing import Request, Route
 from provisioning.errors import ConfigError
@@ -42,7 +45,16 @@ def web_app(routes: Iterable[Route], host: LocalHost, *, by: str, ticks: bool = 
             await host.close()
 
     mounted = [WebRoute(f"/{each.path}", _endpoint(each, host, by), methods=[each.method]) for each in routes]
-    return Starlette(routes=mounted, lifespan=life)
+    return Starlette(routes=mounted, lifespan=life, exception_handlers={404: _refused, 405: _refused})
+
+
+async def _refused(web: WebRequest, error: Exception) -> Response:
+    """What no route answers, in the same form as what one refuses."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    call = Call(client_request_id(web.headers.get("client-request-id", "")))
+    code = "Request_ResourceNotFound" if status == HTTPStatus.NOT_FOUND else "Request_BadRequest"
+    reply = call.refuse(Refusal(status, code, f"This app does not answer {web.method} at this address."))
+    return Response(reply.body, reply.status, dict(reply.headers))
 
 
 def _endpoint(route: Route, host: LocalHost, by: str) -> Callable[[WebRequest], Awaitable[Response]]:

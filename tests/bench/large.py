@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,38 +22,11 @@ from provisioning.app import App, open_app
 from provisioning.config import Settings
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
-from provisioning.engine.ports import Store
-from provisioning.rows import Operation, Row
 from tests.bench.report import Measure
+from tests.counted_store import CountedStore
 from tests.served import ROOT, Served, serving
 
 GROUPS, CHANGES = 200, 100
-
-
-class CountedStore:
-    """Counts what the engine asks of the state store."""
-
-    def __init__(self, inner: Store) -> None:
-        self._inner = inner
-        self.operations = 0
-
-    async def get(self, table: str, partition: str, key: str) -> Row | None:
-        self.operations += 1
-        return await self._inner.get(table, partition, key)
-
-    async def get_many(self, table: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
-        self.operations += len(keys)
-        return await self._inner.get_many(table, keys)
-
-    async def scan(
-        self, table: str, partition: str, *, after: str = "", before: str | None = None, limit: int = 1000
-    ) -> Sequence[Row]:
-        self.operations += 1
-        return await self._inner.scan(table, partition, after=after, before=before, limit=limit)
-
-    async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
-        self.operations += 1
-        return await self._inner.commit(table, partition, operations)
 
 
 def growing(small: int, large: int) -> list[Measure]:
@@ -80,6 +52,11 @@ def growing(small: int, large: int) -> list[Measure]:
                 f"{quiet['operations'] / few['quiet']['operations']:.2f}"
             ),
             "at most 1.0: whatever the number of links",
+        ),
+        (
+            f"nothing changed in {small:,} directly assigned users: calls beyond those with groups",
+            f"{direct['quiet']['calls'] - few['quiet']['calls']}",
+            f"at most {-(-small // 999)}: one for each 999",
         ),
         ("  calls with the first part of the weekly comparison of everything", f"{many['comparing']['calls']}", ""),
         (f"{CHANGES} changes in {large:,} users: calls to both sides", f"{changed['calls']}", "at most 30"),

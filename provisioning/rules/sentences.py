@@ -1,5 +1,5 @@
 """Log entries in words: what happened to whom, why, and what to do. From an entry in the form of Microsoft Graph's
-provisioningObjectSummary; knows no store and no engine.
+provisioningObjectSummary. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ SHOWN = 4
 RESULT, ASSIGNED = "ScopeEvaluationResult", "Assigned"
 VERBS = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
 _RECORD = re.compile(r"[0-9a-f]{32}")
-STYLES = {"success": "green", "warning": "yellow", "skipped": "cyan", "failure": "red"}
 NOUNS = {"User": "user", "Group": "group", "GroupMembership": "membership"}
 
 

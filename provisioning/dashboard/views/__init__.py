@@ -1,0 +1,1 @@
+"""What each page says, as data: pure functions of what was read. Templates get finished words and numbers."""
