@@ -35,10 +35,11 @@ bench: setup
 bench-million: setup
 	$(BIN)/python -m tests.bench.million $(if $(USERS),--users $(USERS))
 
-# An hour of random histories, and the mistakes that they must notice. SEED=... repeats one.
+# An hour of random histories, the mistakes that they must notice, and the long fuzzing. SEED=... repeats a history.
 soak: setup
 	$(BIN)/python -m tests.simulation --minutes 60 $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.simulation.mistakes
+	FUZZ=long $(BIN)/python -m pytest -n 2 tests/test_fuzz_*.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,16 +100,25 @@ class Fuse:
     most: int = 100_000
     """Effects after which a run is taken to hang."""
     calls_of: Callable[[httpx.Request], tuple[str, ...]] = lambda _: ()
+    chance: float = 0.0
+    """That the state store does not answer, for each thing that it is asked, drawn from `luck`."""
+    luck: random.Random = field(default_factory=lambda: random.Random(1))
+    unanswered: int = 0
+    _waiting: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    _happens: bool = False
 
     def set(self, number: int, fault: str, *, kind: Kind | None = None, call: str = "", times: int = 1) -> None:
         self.seen.clear()
         self.number, self.fault, self.kind, self.call, self.times = number, fault, kind, call, times
-        self.counted, self.dead = 0, False
+        self.counted, self.dead, self.unanswered = 0, False, 0
 
     def strike(self, kind: Kind, what: str, calls: tuple[str, ...] = ()) -> str:
         """The fault that meets this effect, or nothing."""
         self.breathe()
         self.seen.append(Effect(kind, what, calls))
+        if self._happens:
+            for happen in self.due(len(self.seen)):
+                happen()
         assert len(self.seen) < self.most, f"this does not end: {[each.what for each in self.seen[-40:]]}"
         meant = self.kind in {None, kind} and (not self.call or self.call in calls)
         self.counted += meant
@@ -116,6 +127,30 @@ class Fuse:
         if self.fault == "crash before":
             self.die()
         return self.fault
+
+    def after(self, number: int, happen: Callable[[], None]) -> None:
+        """Others do something before the effect of this number of the next run in which things happen."""
+        self._waiting.append((number, happen))
+        self._waiting.sort(key=lambda each: each[0])
+
+    def due(self, number: float = math.inf) -> Iterator[Callable[[], None]]:
+        """What is to happen before an effect, in that order; each is handed out once."""
+        while self._waiting and self._waiting[0][0] <= number:
+            yield self._waiting.pop(0)[1]
+
+    @contextmanager
+    def happenings(self) -> Iterator[None]:
+        """Within it, what others do happens when its effect is due."""
+        self._happens = True
+        try:
+            yield
+        finally:
+            self._happens = False
+
+    def gamble(self, what: str) -> None:
+        if self.chance and self.luck.random() < self.chance:
+            self.unanswered += 1
+            raise Unavailable(what)
 
     def breathe(self) -> None:
         if self.dead:
@@ -141,20 +176,21 @@ class FusedStore:
         self.fuse = fuse
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:
-        await self._travel()
+        await self._ask()
         return await self.base.get(table, partition, key)
 
     async def get_many(self, table: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
-        await self._travel()
+        await self._ask()
         return await self.base.get_many(table, keys)
 
     async def scan(self, table: str, partition: str, **limits: Any) -> Sequence[Row]:
-        await self._travel()
+        await self._ask()
         return await self.base.scan(table, partition, **limits)
 
     async def commit(self, table: str, partition: str, operations: Sequence[Operation]) -> Sequence[str | None]:
         verbs = ", ".join(f"{type(operation).__name__} {operation.key}" for operation in operations[:2])
         calls = tuple(sorted({_named(table, operation) for operation in operations}))
+        self.fuse.gamble("the state store was not there for the commit")
         fault = self.fuse.strike("commit", f"{table}/{partition}: {len(operations)} x {verbs}", calls)
         if fault == "refused":
             raise Unavailable("the state store did not take the commit")
@@ -166,11 +202,16 @@ class FusedStore:
                 self.fuse.die()
             if fault == "reply lost":
                 raise Unavailable("the reply to a commit was lost")
+        self.fuse.gamble("the reply to a commit was lost by chance")
         await self._travel()
         return etags
 
     async def close(self) -> None:
         await self.base.close()
+
+    async def _ask(self) -> None:
+        await self._travel()
+        self.fuse.gamble("the state store was not there to be asked")
 
     async def _travel(self) -> None:
         """Others are heard in between, as on a network."""
@@ -243,11 +284,16 @@ class Mortal(World):
 
     company: Company = None  # type: ignore[assignment]
     fuse: Fuse = field(default_factory=Fuse)
+    fast: float = 0.0
+    """By how many seconds the program's clock is fast; the other sides know the time."""
     before_graph: Around = lambda way: way
     before_servicenow: Around = lambda way: way
 
     def __post_init__(self) -> None:
         self.store = FusedStore(self.store, self.fuse)
+
+    def clock(self) -> float:
+        return self.now() + self.fast
 
     def way_to_graph(self) -> httpx.AsyncBaseTransport:
         way = self.before_graph(super().way_to_graph())
@@ -266,12 +312,16 @@ class Mortal(World):
 
     def live(self) -> bool:
         """One cycle, to its end or the process's; True when the process outlived it. A cycle that could not begin
-        because the state store did not answer counts as outlived: nothing was sent.
+        because the state store did not answer counts as outlived: nothing was sent. Where it fails again and again, the
+        process gives up.
         """
         with mortality():
             try:
                 self.cycle()
             except Unavailable:
+                if self.fuse.unanswered:
+                    self.restart()
+                    return False
                 assert all(effect.kind == "commit" for effect in self.fuse.seen)
                 assert len(self.fuse.seen) <= COMMITS_TO_BEGIN
             return True

@@ -23,6 +23,7 @@ from provisioning.engine.progress import (
     Progress,
     ReadAssignments,
     ReadDelta,
+    Reset,
     Review,
     StageWaiting,
     StepResult,
@@ -330,11 +331,13 @@ def test_a_failure_that_a_person_must_mend_halts_at_once_and_keeps_every_step():
 EXPIRED = Failure("WatermarkExpired", "forgotten", expired=True)
 
 
-def test_a_forgotten_token_starts_an_initial_cycle_that_keeps_what_was_staged():
+def test_a_forgotten_token_starts_an_initial_cycle_that_first_takes_back_what_was_read_before():
     progress = until(fresh(), "users", staging(memberships={"00": 2}))
     progress = advance(progress, [StepResult(failure=EXPIRED)], 0.0, PACE)
     assert (progress.kind, progress.watermarks, progress.bins) == ("initial", {}, {"memberships": {"00": 2}})
     progress = advance(progress, [], progress.retry_at, PACE)
+    assert progress.steps == (Reset(()),)
+    progress = advance(progress, [StepResult()], progress.retry_at, PACE)
     assert progress.steps == (OpenTokens(),)
 
 
@@ -371,6 +374,13 @@ def test_a_cycle_that_takes_longer_than_its_interval_collects_again_while_it_act
     assert again.steps == (CompareAssignments("c.0", "c.1"),)
     again = until(again, "act users", now=100.0)
     assert again.passes == 1
+
+
+def test_a_cycle_collects_again_although_the_clock_was_set_back():
+    progress = until(fresh(), "act users", staging(users=dict.fromkeys(BINS[:8], 4)))
+    progress = msgspec.structs.replace(progress, collected=7200.0)
+    again = advance(progress, [StepResult(), StepResult()], 50.0, PACE)
+    assert (again.phase, again.collected) == ("groups", 50.0)
 
 
 def test_an_initial_cycle_goes_on_incrementally_when_it_collects_again():

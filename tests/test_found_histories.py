@@ -28,12 +28,12 @@ def settled(world):
     return world.settle()
 
 
-def deaths(world):
+def deaths(world, every=4):
     """A copy of the world after the death of its process at each commit of the next cycle, or at some of them."""
     with world.copy() as rehearsal:
         rehearsal.live()
         commits = [number for number, each in enumerate(rehearsal.fuse.seen, 1) if each.kind == "commit"]
-    for number in commits[:: 1 if EXHAUSTIVE else 4]:
+    for number in commits[:: 1 if EXHAUSTIVE else every]:
         with world.copy() as copy:
             copy.fuse.set(number, "crash after")
             assert not copy.live()
@@ -250,3 +250,87 @@ def test_a_membership_that_a_list_does_not_show_is_ended_all_the_same(world):
     assert fault.happened
     assert world.members("Engineers") == set()
     assert settled(world) == []
+
+
+@pytest.mark.parametrize("everyone", [True, False])
+def test_who_left_while_a_reading_anew_was_cut_short_does_not_turn_up_in_the_next_one(everyone):
+    """What the first reading has left in the plan is older than what the second one reads."""
+    with mortal_world(everyone=everyone) as world:
+        world.company.remember_foreign()
+        for name in ("ada", "bob", "cy"):
+            world.company.hire(name)
+        world.company.found("Sales", "ada", "bob")
+        assert settled(world) == []
+        world.run(control.restart(world.engine(), parse_scopes("Watermark"), by="a test"))
+        for copy in deaths(world, every=24):
+            copy.company.delete("cy")
+            copy.company.part("Sales", "bob")
+            if not everyone:
+                copy.company.unassign("ada")
+                copy.company.unassign("Sales")
+            copy.run(control.restart(copy.engine(), parse_scopes("Watermark"), by="a test"))
+            copy.cycle()
+            assert copy.account(f"cy@{DOMAIN}")["active"] == "false"
+            assert copy.members("Sales") == ({f"ada@{DOMAIN}"} if everyone else set())
+
+
+@pytest.mark.parametrize("cycles", [0, 2])
+def test_who_joins_a_group_that_gives_no_access_any_more_gets_no_account(world, cycles):
+    world.company.hire("ada")
+    world.company.hire("zed", direct=False)
+    world.company.found("Sales", "ada")
+    assert settled(world) == []
+    world.company.unassign("Sales")
+    for _ in range(cycles):
+        world.cycle()
+    world.company.join("Sales", "zed")
+    assert settled(world) == []
+    assert world.account(f"zed@{DOMAIN}") is None
+    world.company.assign("Sales")
+    assert settled(world) == []
+    assert world.account(f"zed@{DOMAIN}")["active"] == "true"
+
+
+@pytest.fixture
+def set_back(world):
+    """The clock was two days fast while a process worked and died, and is set right."""
+    world.company.hire("ada")
+    world.company.expect()
+    world.fast = 2 * 86400.0
+    world.instance.faults.add("GET sys_user", "too_many")
+    world.fuse.set(1, "crash before", kind="write")
+    assert not world.live()
+    world.fuse.set(0, "")
+    world.instance.faults.clear()
+    world.fast = 0.0
+    return world
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_from_going_on(set_back):
+    """What a dead process held would last for two days: its lease, its calls to ServiceNow, and the limit on them."""
+    before = set_back.now()
+    assert set_back.settle() == []
+    assert set_back.account(f"ada@{DOMAIN}")["active"] == "true"
+    assert set_back.now() - before < 86400.0
+
+
+def test_a_job_is_due_although_its_last_cycle_began_in_the_future(world):
+    world.fast = 2 * 86400.0
+    world.cycle()
+    assert not world.run(world.engine().is_due())
+    world.fast = 0.0
+    assert world.run(world.engine().is_due())
+
+
+def test_two_whose_accounts_are_gone_and_who_have_swapped_names_do_not_wait_for_each_other(world):
+    for name in ("ada", "bob", "cy", "dee", "eve", "fay"):
+        world.company.hire(name)
+    assert settled(world) == []
+    for name in ("ada", "bob"):
+        world.instance.delete("sys_user", world.account(f"{name}@{DOMAIN}")["sys_id"])
+    world.company.change("ada", userPrincipalName=f"aside@{DOMAIN}")
+    world.company.change("bob", userPrincipalName=f"ada@{DOMAIN}")
+    world.company.change("ada", userPrincipalName=f"bob@{DOMAIN}")
+    world.fuse.most = 3000
+    world.company.expect()
+    assert world.settle(8) == []

@@ -31,6 +31,7 @@ from tests.emulators.graph import (
     ExpireDelta,
     ExpirePage,
     Fail,
+    Late,
     Replay,
     ResetConnection,
     Slow,
@@ -774,6 +775,16 @@ def test_the_round_before_may_be_replayed(graph):
     items, link = graph.round(link)
     assert [item["id"] for item in items] == [user]
     assert graph.round(link)[0] == []
+
+
+def test_a_round_may_tell_nothing_yet_and_the_next_one_all(graph):
+    user = graph.tenant.add_user()
+    _, link = graph.round("/users/delta?$deltatoken=latest")
+    graph.tenant.update_user(user, department="IT")
+    graph.tenant.behaviour.faults.add(Late(), "GET /users/delta")
+    items, link = graph.round(link)
+    assert items == []
+    assert [item["id"] for item in graph.round(link)[0]] == [user]
 
 
 def test_a_page_token_may_expire_in_mid_round(seeded):

@@ -85,6 +85,10 @@ class World:
     def run(self, awaitable):
         return self.runner.run(awaitable)
 
+    def clock(self) -> float:
+        """The program's."""
+        return self.now()
+
     def way_to_graph(self) -> httpx.AsyncBaseTransport:
         return httpx.ASGITransport(graph.create_app(self.directory))
 
@@ -137,7 +141,7 @@ class World:
         )
         target = ServiceNowTarget(session)
         channels = self.channels(to_graph)
-        context = Context(job, store, source, target, now=self.now, time_box=self.time_box, channels=channels)
+        context = Context(job, store, source, target, now=self.clock, time_box=self.time_box, channels=channels)
         return Engine(context, self.address)
 
     def cycle(self, *, dry_run: bool = False, watch=lambda _: None) -> Progress:

@@ -104,7 +104,7 @@ def advance(progress: Progress, results: Sequence[StepResult], now: float, pace:
         progress = _weigh(progress, [result.failure for result in results if result.failure], len(results), now, pace)
     if progress.finished or progress.halted is not None or progress.retry_at > now:
         return progress
-    if now - progress.collected >= pace.interval and _may_collect(progress):
+    if abs(now - progress.collected) >= pace.interval and _may_collect(progress):  # the clock may have been set back
         progress = _collect_again(progress, now)
     entered = bool(progress.todo)
     while not entered:
@@ -314,7 +314,7 @@ def _collecting(progress: Progress, phase: Phase) -> tuple[Step, ...]:
     """The steps of the phases that are not about ranges of the plan."""
     match phase:
         case "reset":
-            return (Reset(progress.reset),) if progress.reset else ()
+            return (Reset(progress.reset),) if progress.reset or progress.passes else ()
         case "tokens":
             return () if progress.everyone or progress.watermarks else (OpenTokens(),)
         case "groups" | "users":

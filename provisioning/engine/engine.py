@@ -112,7 +112,8 @@ class Engine:
             return self.context.now() >= state.in_quarantine.next_attempt
         if last is not None and last.halted is not None:
             return self._interval_passed(last.retry_at)
-        return self._interval_passed(state.last_began)
+        set_back = state.last_began - self.context.now() > self.context.job.pace.interval
+        return set_back or self._interval_passed(state.last_began)
 
     def _interval_passed(self, since: float) -> bool:
         return self.context.now() - since >= self.context.job.pace.interval

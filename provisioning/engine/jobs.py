@@ -301,10 +301,13 @@ class JobRows:
         return found, rows[top - 1].key if len(rows) > top else ""
 
     async def take_lease(self, holder: str, now: float) -> None:
-        """For who begins or resumes a cycle. Raises `LeaseLost` while somebody else's lease lasts."""
+        """For who begins or resumes a cycle. Raises `LeaseLost` while somebody else's lease lasts. One that would last
+        far longer than any lease does was taken before the clock was set back, and is over: its holder, if it lives,
+        sends nothing more once it looks.
+        """
         while True:
             lease, etag = await self._load("lease", Lease) or (Lease("", 0.0), "")
-            if lease.holder != holder and lease.until > now:
+            if lease.holder != holder and now < lease.until <= now + 2 * LEASE_SECONDS:
                 raise LeaseLost(
                     f"the job is held by {lease.holder or 'another worker'} for another {lease.until - now:.0f} s; "
                     "nothing was sent. Wait, or stop the other one"

@@ -125,8 +125,8 @@ class Links:
             ]
             rows = await self._store.get_many(table, [(partition, key) for partition, key, _ in wanted])
             others = {(links[n].type, str(rows[p, k].data["id"])) for p, k, n in wanted if (p, k) in rows}
-            others -= {(link.type, link.id) for link in links}
-            known = await self.load(others) if others else {}
+            at_once = {(link.type, link.id): link for link in links}
+            known = await self.load(others - at_once.keys()) if others - at_once.keys() else {}
             free: list[tuple[str, str, int]] = []
             claims: list[tuple[str, Operation]] = []
             for partition, key, position in wanted:
@@ -135,8 +135,9 @@ class Links:
                     free.append((partition, key, position))
                     claims.append((partition, Insert(key, {"id": link.id})))
                 elif row.data["id"] != link.id:
-                    other = known.get((link.type, str(row.data["id"])))
-                    if other is None or self._holds(other.link, table, key):
+                    owner = (link.type, str(row.data["id"]))
+                    wants = at_once.get(owner)  # a claim of this moment tells what its maker wants from now on
+                    if self._wants(wants, table, key) if wants else self._holds(known[owner].link, table, key):
                         holders[position] = str(row.data["id"])
                     else:
                         free.append((partition, key, position))
@@ -203,7 +204,10 @@ class Links:
         """Whether a claim is still true: who has a record under another key since, a renamed user, holds it no longer.
         A claim comes before its link, so one without a record may be under way.
         """
-        return not link.linked or any(self._key(link.type, value)[1] == key for value in _held(link, table))
+        return not link.linked or self._wants(link, table, key)
+
+    def _wants(self, link: Link, table: str, key: str) -> bool:
+        return any(self._key(link.type, value)[1] == key for value in _held(link, table))
 
     def _key(self, kind: ObjectType, value: str) -> tuple[str, str]:
         """A match value may hold what no row key may, and ServiceNow ignores its case: the key is a hash.

@@ -108,6 +108,7 @@ async def observe(context: Context, plan: Plan, pendings: Sequence[Pending], kin
     columns = (await context.target.dictionary())[mapping.table]
     links = await context.links.load([identity(pending.object) for pending in pendings])
     drafts = [_draft(pending, links[identity(pending.object)]) for pending in pendings]
+    await _drop_void_grants(context, plan, drafts)
     await _confirm_losses(context, plan, drafts, kind)
     default_access = await context.default_access()
     for draft in drafts:
@@ -132,6 +133,39 @@ def _draft(pending: Pending, known: Known) -> Draft:
     return Draft(pending, known, grants, gone=pending.gone)
 
 
+async def _drop_void_grants(context: Context, plan: Plan, drafts: Sequence[Draft]) -> None:
+    """Who joined a group gets what the group gives now: it may have lost its own access, long ago or in this cycle."""
+    if context.job.policy.everyone:
+        return
+    joined = {
+        grant.removeprefix("group:")
+        for draft in drafts
+        for grant, given in draft.pending.grants.items()
+        if given and grant.startswith("group:")
+    }
+    void = {f"group:{group}" for group in joined - await _giving(context, plan, joined)}
+    for draft in drafts:
+        draft.grants -= void
+
+
+async def _giving(context: Context, plan: Plan, groups: Collection[str]) -> set[str]:
+    """Those of the groups that give access themselves: as this cycle has decided, or else as is remembered."""
+    if not groups:
+        return set()
+    decided = await plan.decisions([group_key(group) for group in groups])
+    links = await context.links.load([("group", group) for group in groups])
+    default_access = await context.default_access()
+    return {
+        group
+        for group in groups
+        if (
+            confers(decided[group_key(group)].scope)
+            if group_key(group) in decided
+            else _is_entitled(links["group", group].link.grants, default_access=default_access)
+        )
+    }
+
+
 async def _confirm_losses(context: Context, plan: Plan, drafts: Sequence[Draft], kind: ObjectType) -> None:
     """A lost grant, and an absence from a list, are only candidates until the object's own assignments were read.
 
@@ -149,7 +183,7 @@ async def _confirm_losses(context: Context, plan: Plan, drafts: Sequence[Draft],
     vanished = [d for d in suspects if answers.get(d.id) is None]
     await _tell_gone(context, vanished, kind)
     present = [d for d in suspects if d.gone is None]
-    nested = await _nested(context, plan, [d.id for d in present], default_access=default_access, kind=kind)
+    nested = await _nested(context, plan, [d.id for d in present], kind=kind)
     for draft in present:
         found = grants_of(kind, answers.get(draft.id) or (), default_access=default_access)
         found |= {f"group:{group}" for group in nested.get(draft.id, ())}
@@ -158,27 +192,12 @@ async def _confirm_losses(context: Context, plan: Plan, drafts: Sequence[Draft],
         draft.grants = found
 
 
-async def _nested(
-    context: Context, plan: Plan, users: Collection[str], *, default_access: bool, kind: ObjectType
-) -> dict[str, set[str]]:
+async def _nested(context: Context, plan: Plan, users: Collection[str], *, kind: ObjectType) -> dict[str, set[str]]:
     """The groups that users belong to through groups within, as far as those groups give access themselves: a tree that
     is remembered is never a grant.
     """
     found = await context.nesting.groups_of(users) if kind == "user" else {}
-    roots = {root for some in found.values() for root in some}
-    if not roots:
-        return {}
-    decided = await plan.decisions([group_key(root) for root in roots])
-    links = await context.links.load([("group", root) for root in roots])
-    giving = {
-        root
-        for root in roots
-        if (
-            confers(decided[group_key(root)].scope)
-            if group_key(root) in decided
-            else _is_entitled(links["group", root].link.grants, default_access=default_access)
-        )
-    }
+    giving = await _giving(context, plan, {root for some in found.values() for root in some})
     return {user: some & giving for user, some in found.items()}
 
 

@@ -166,7 +166,7 @@ def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
         case Refused() | Unsettled():
             return _escrowed(base, item)
         case None if isinstance(item.decision.action, Fail):
-            return _escrowed(base, item)
+            return _escrowed(_without_lost_keys(base, item.decision.action), item)
         case None if isinstance(item.decision.action, Skip) and is_protected(item.decision):
             if not base.linked and base.origin == "adopted":  # an adoption that had begun is given up
                 base = replace(base, sys_id=None, intended=False, origin=None)
@@ -174,6 +174,15 @@ def _link_after_outcome(item: Settled, base: Link, at: float) -> Link | None:
             return replace(base, escrow=following(before, PROTECTED, text, "passing", at))
         case None:
             return _link_after_skip(base, item.decision)
+
+
+def _without_lost_keys(base: Link, fail: Fail) -> Link:
+    """Who has lost the record, and maps to the key that another one holds, holds its own former key for nobody: two who
+    have swapped names would wait for each other for ever.
+    """
+    if fail.code == "DuplicateSourceEntries" and base.linked:
+        return replace(base, match_value=None, other_keys=())
+    return base
 
 
 def _link_after_write(base: Link, decision: Decision, record: dict[str, str]) -> Link | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -66,6 +66,15 @@ def _is_unproven(old: Pending, new: Pending) -> bool:
     if not new.object.startswith("member:"):
         return old.unproven or new.unproven
     return new.withdrawn and new.unproven and (old.unproven or not old.withdrawn)
+
+
+def unread(row: Pending) -> Pending | None:
+    """What is left of a row when everything is read anew, which tells the state: of users and groups that they are to
+    be decided and what people and tries have said of that, of memberships those that have ended.
+    """
+    if row.object.startswith("member:"):
+        return row if row.withdrawn else None
+    return Pending(row.object, row.lane, escrow=row.escrow, hold=row.hold, clearance=row.clearance)
 
 
 class Plan:
@@ -155,6 +164,27 @@ class Plan:
         """Some of the rows that are in the plan, whatever their lane; none when the plan is empty."""
         scans = await asyncio.gather(*(self._store.scan(TABLE, self._partition(nibble)) for nibble in NIBBLES))
         return [_plan_row(row) for rows in scans for row in rows]
+
+    async def unread(self) -> AsyncIterator[list[Pending]]:
+        """Takes back, in pages, what was read and decided before everything is read anew: who is in the plan has not
+        turned up for that. Answers the rows that stay.
+        """
+        for nibble in NIBBLES:
+            partition, after = self._partition(nibble), ""
+            while rows := await self._store.scan(TABLE, partition, after=after):
+                stays: list[Pending] = []
+                writes: list[tuple[str, Operation]] = []
+                for row in rows:
+                    known = row.decode(Pending)
+                    left = unread(known)
+                    if left is not None:
+                        stays.append(left)
+                        writes += [(partition, Replace(row.key, left, row.etag))] * (left != known)
+                    else:
+                        writes.append((partition, Delete(row.key, row.etag)))
+                await commit_each(self._store, TABLE, writes)
+                after = rows[-1].key
+                yield stays
 
     async def clear(self) -> None:
         """Drops all rows, whatever is decided."""

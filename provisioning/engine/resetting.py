@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 
+from msgspec.structs import replace
+
 from provisioning.engine.audit import PREFIX
 from provisioning.engine.collecting import ASSIGNMENT
 from provisioning.engine.context import Context
@@ -31,15 +33,21 @@ PAGE = 1000
 
 
 async def reset(work: Work, step: Reset) -> StepResult:
-    """Until nothing is left or the time box ends. Everybody is matched again then, and nothing is written that does
-    not differ.
+    """Until nothing is left or the time box ends. Everybody is matched again where links are dropped, and nothing is
+    written that does not differ. What is still in the plan was read before, and who has left since then does not turn
+    up any more.
     """
     deadline = work.context.now() + work.context.time_box
     if drops_links(step.scopes):
         async for _ in drop_links(work.context):
             if work.context.now() >= deadline:
                 return StepResult(follow_up=step)
-    return StepResult()
+    async for rows in work.plan.unread():
+        for row in rows:
+            work.tally.add_row(row)
+        if work.context.now() >= deadline:
+            return replace(work.tally.result(), follow_up=step)
+    return work.tally.result()
 
 
 async def drop_links(context: Context) -> AsyncIterator[None]:

@@ -44,7 +44,14 @@ class Claims(Struct, frozen=True):
     def usable(self, granted: int, now: float) -> int:
         if self.limit is None:
             return granted
-        return min(granted, self.limit + int((now - self.limited_at) / RECOVERY))
+        return min(granted, self.limit + max(0, int((now - self.limited_at) / RECOVERY)))
+
+
+def alive(claims: Mapping[str, Claim], now: float, lasts: float = CLAIM_SECONDS) -> dict[str, Claim]:
+    """Those that somebody may still renew. A clock that was set back leaves claims which would last for days: whoever
+    made one and lives claims anew.
+    """
+    return {name: each for name, each in claims.items() if now < each.until <= now + 2 * lasts}
 
 
 def fair_share(claims: Mapping[str, Claim], usable: int) -> dict[str, int]:
@@ -65,15 +72,15 @@ def fair_share(claims: Mapping[str, Claim], usable: int) -> dict[str, int]:
 def claimed(known: Claims, holder: str, claim: Claim, granted: int) -> Claims:
     """The claims with this one: its fair share, less what others have not given back yet."""
     now = claim.since
-    alive = {name: each for name, each in known.holders.items() if each.until > now and name != holder}
-    mine = known.holders.get(holder)
-    if mine is not None and mine.until > now:
+    others = alive(known.holders, now, claim.until - now)
+    mine = others.pop(holder, None)
+    if mine is not None:
         claim = replace(claim, since=mine.since)
     usable = known.usable(granted, now)
-    share = fair_share({**alive, holder: claim}, usable)[holder]
-    free = max(0, usable - sum(each.using for each in alive.values()))
+    share = fair_share({**others, holder: claim}, usable)[holder]
+    free = max(0, usable - sum(each.using for each in others.values()))
     limit = None if usable == granted else known.limit
-    return Claims({**alive, holder: replace(claim, using=min(share, free))}, limit, known.limited_at)
+    return Claims({**others, holder: replace(claim, using=min(share, free))}, limit, known.limited_at)
 
 
 class Share:
@@ -100,7 +107,11 @@ class Shares:
             known, etag = await self._load()
             new = claimed(known, holder, Claim(wants, 0, now, now + CLAIM_SECONDS, urgent), granted)
             before, after = known.holders.get(holder), new.holders[holder]
-            if before is not None and before.until - now > RENEW_BELOW and before.using == after.using:
+            if (
+                before is not None
+                and RENEW_BELOW < before.until - now <= 2 * CLAIM_SECONDS
+                and before.using == after.using
+            ):
                 return before.using
             if await self._save(new, etag):
                 return after.using
@@ -109,13 +120,13 @@ class Shares:
         """Renews a claim as it is. False when it has ended, or is to become smaller: then it is claimed anew."""
         while True:
             known, etag = await self._load()
-            alive = {name: each for name, each in known.holders.items() if each.until > now}
-            mine = alive.get(holder)
-            if mine is None or fair_share(alive, known.usable(granted, now))[holder] < mine.using:
+            living = alive(known.holders, now)
+            mine = living.get(holder)
+            if mine is None or fair_share(living, known.usable(granted, now))[holder] < mine.using:
                 return False
             if mine.until - now > RENEW_BELOW:
                 return True
-            renewed = {**alive, holder: replace(mine, until=now + CLAIM_SECONDS)}
+            renewed = {**living, holder: replace(mine, until=now + CLAIM_SECONDS)}
             if await self._save(replace(known, holders=renewed), etag):
                 return True
 

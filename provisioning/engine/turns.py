@@ -32,10 +32,12 @@ class Turns:
         self._held: dict[str, str] = {}
 
     async def take(self, group: str, now: float) -> bool:
-        """Also renews. False while somebody else has the turn: never waits, so that nobody waits in a ring."""
+        """Also renews. False while somebody else has the turn: never waits, so that nobody waits in a ring. A turn that
+        would last for longer than any does is left from before the clock was set back.
+        """
         row = await self._store.get(JOB, self._partition, group)
         known = row.decode(Turn) if row else None
-        if known is not None and known.holder != self._holder and known.until > now:
+        if known is not None and known.holder != self._holder and now < known.until <= now + 2 * CLAIM_SECONDS:
             return False
         turn = Turn(self._holder, now + CLAIM_SECONDS)
         operation: Operation = Replace(group, turn, row.etag) if row else Insert(group, turn)

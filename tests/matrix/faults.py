@@ -137,6 +137,7 @@ FAULTS: tuple[Fault, ...] = (
     _at_graph("token: too old", graph.ExpireDelta("too-old"), _delta),
     _at_graph("page token expired", graph.ExpirePage(), _delta),
     _at_graph("last round again", graph.Replay(), _delta),
+    _at_graph("nothing yet", graph.Late(), _delta),
     _at_graph("strangers removed", graph.UnknownRemoved(), _delta),
     _at_graph("empty page", graph.EmptyPage(), _delta),
     # ServiceNow

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 
 from tests.company import COLUMNS, REFERENCES, Company, Person
 
+DAY = 86400.0
 ACTIVE, LOCKED = "active", "locked_out"
 MARK = "employee_number"
 """Everybody has one for life, so that an account tells whose it is."""
 Row = dict[str, str]
+Backup = tuple[dict[tuple[str, str], Row], dict[tuple[str, str], str]]
+"""What belonged to others, and what they had done to our accounts."""
 
 
 @dataclass
@@ -24,15 +27,25 @@ class Ledger:
     """`existing` had an account, or a group's record, when all was settled last; `reached` may have got one since.
     `meddled` is what others did to our accounts, by account and column. `excluded` are the countries that the scoping
     filter leaves out. `titles` are those of accounts that were there before. `forgotten` are leavers whose links a
-    restart has dropped: nothing can refer to them. `interfered` says that others have changed or deleted what is ours
-    since, which only a comparison of everything finds.
+    restart has dropped: nothing can refer to them. `outside` are those who were out of scope at any time of the run;
+    where Graph `lags`, what was true before is news to a later run. `skips`: who only lost the access stays as is.
+    `kept_some`: whether the disabled keep their memberships was changed on the way. `sources` are the attributes that
+    columns are filled from. What a person has `rejected` is left as it is, by object. `deletable` are those whose
+    accounts were to be deleted at one time. `interfered` says that others have changed or deleted what is ours since
+    all was settled, or set the instance back, which only a comparison of everything finds.
     """
 
     company: Company
+    lags: bool = False
     nested: bool = False
     keeps_memberships: bool = True
+    kept_some: bool = False
+    skips: bool = False
     enforces: bool = False
     excluded: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=lambda: {column: name for name, column in COLUMNS.items()})
+    rejected: set[str] = field(default_factory=set)
+    deletable: set[str] = field(default_factory=set)
     existing: set[str] = field(default_factory=set)
     reached: set[str] = field(default_factory=set)
     may: dict[str, dict[str, set[str]]] = field(default_factory=dict)
@@ -40,6 +53,7 @@ class Ledger:
     titles: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
+    outside: set[str] = field(default_factory=set)
     disabled_at: list[tuple[float, str]] = field(default_factory=list)
     interfered: bool = False
 
@@ -71,7 +85,7 @@ class Ledger:
     def wanted(self, key: str) -> dict[str, str]:
         """The values that the source asks for; what it has none of, and what nothing can be found for, is not there."""
         person = self.company.people[key]
-        found = {column: self._cut(column, person.attributes.get(name) or "") for name, column in COLUMNS.items()}
+        found = {column: self._cut(column, person.attributes.get(name) or "") for column, name in self.sources.items()}
         found["user_name"] = person.user_name
         for name, column in (("department", "department"), ("officeLocation", "location")):
             value = person.attributes.get(name) or ""
@@ -120,13 +134,26 @@ class Ledger:
 
     # What happens
 
-    def note(self) -> None:
-        """A run begins, which may write all that the source has now."""
+    def note(self, at: float) -> None:
+        """A run begins, which may write all that the source has now. `at` is what the program's clock says."""
+        self.disabled_at = [each for each in self.disabled_at if at - each[0] < DAY]
         self.active = {key for key, rows in self.accounts().items() if rows[0][ACTIVE] == "true"}
+        if not self.lags:
+            self.outside = set()
+        self.changed(running=True)
+
+    def changed(self, *, running: bool = False) -> None:
+        """The company is another one: what a run that is on its way may write from now on."""
+        if not running and not self.lags:
+            return
         for key in self.company.people:
             if self.in_scope(key):
                 self.reached.add(key)
                 self.forgotten.discard(key)
+            else:
+                self.outside.add(key)
+            if self.company.people[key].purged and self.company.hard_delete == "delete":
+                self._to_be_deleted(key)
             if key in self.reached:  # a cycle that goes on may not know yet that somebody has left
                 for column, value in self._possible(key).items():
                     self._may_hold(key, column, value)
@@ -134,6 +161,14 @@ class Ledger:
             if self.group_in_scope(key):
                 self.reached.add(key)
                 self._may_hold(key, "name", group.attributes["displayName"])
+
+    def _to_be_deleted(self, key: str) -> None:
+        """A run that decided before that may name the record once more."""
+        if key not in self.deletable:
+            self.deletable.add(key)
+            for row in self.accounts().get(key, []):
+                for other in self.company.people:
+                    self._may_hold(other, "manager", row["sys_id"])
 
     def _possible(self, key: str) -> dict[str, str]:
         """As `wanted`, with a manager who may get an account in the same run."""
@@ -155,6 +190,29 @@ class Ledger:
         self.meddled[key, column] = value
         self.interfered = True
         self._may_hold(key, column, value)
+
+    def hand_over(self, key: str, sys_id: str, row: Row) -> None:
+        """An account of ours is somebody else's from now on, with its memberships; the person gets another."""
+        self.company.foreign["sys_user", sys_id] = row
+        for each in self.company.instance.find("sys_user_grmember", user=sys_id):
+            self.company.foreign["sys_user_grmember", each["sys_id"]] = each
+        self.titles.add("Clerk")
+        for other in self.company.people:  # who is out of scope goes on naming it
+            self._may_hold(other, "manager", sys_id)
+        self.meddled = {place: value for place, value in self.meddled.items() if place[0] != key}
+        self.may[key] = {column: values | {""} for column, values in self.may.get(key, {}).items()}
+
+    def backup(self) -> Backup:
+        return dict(self.company.foreign), dict(self.meddled)
+
+    def restore(self, backup: Backup) -> None:
+        """The instance is as it was then, and so is what others have in it."""
+        self.company.foreign, self.meddled = dict(backup[0]), dict(backup[1])
+        self.interfered = True
+        self.existing = {key for key in self.existing if self._has_record(key)}
+
+    def _has_record(self, key: str) -> bool:
+        return bool(self._records(key)) if key in self.company.groups else self._has_account(key)
 
     def forget(self) -> None:
         """A person lets the program forget its links."""
@@ -181,7 +239,7 @@ class Ledger:
                 yield f"{self._who(key)} has {len(rows)} accounts"
             if key in self.active and rows[0][ACTIVE] == "false":
                 self.disabled_at.append((at, key))
-                if self.in_scope(key):
+                if key not in self.outside:
                     yield f"{self._who(key)} is in scope and was disabled"
             if key not in self.reached and rows[0][MARK]:
                 yield f"{self._who(key)} was never in scope and has an account"
@@ -191,8 +249,11 @@ class Ledger:
             if count > 1:
                 yield f"a row of {table} is there {count} times"
 
-    def disabled_within(self, seconds: float, now: float) -> int:
-        return len({key for at, key in self.disabled_at if now - at < seconds})
+    def disabled_today(self, at: float) -> int:
+        """In the 24 hours up to now, as the program's clock tells them: what it has taken for old is forgotten, also
+        where the clock is set back.
+        """
+        return len({key for when, key in self.disabled_at if at - when < DAY})
 
     # What must be
 
@@ -228,10 +289,10 @@ class Ledger:
         who = self._who(key)
         gone = person.purged and self.company.hard_delete == "delete"
         blocked = self._is_blocked(key, person)
-        if not rows and not blocked and (inside or (key in self.existing and not gone)):
+        if not rows and not blocked and (inside or (key in self.existing and key not in self.deletable)):
             yield f"{who} has no account"
         for row in rows[:1]:
-            if gone and key in self.existing and row[MARK]:
+            if gone and key in self.existing and row[MARK] and not self._is_rejected(key):
                 yield f"{who} is gone for good and has an account"
             elif not blocked and (row[MARK] or inside):  # one that was there before is nobody's until it is adopted
                 yield from self._of_account(key, row)
@@ -240,7 +301,8 @@ class Ledger:
         inside, who = self.in_scope(key), self._who(key)
         expected = {ACTIVE: "true", LOCKED: "false"} if inside else {ACTIVE: "false", LOCKED: "true"}
         for column, value in expected.items():
-            if row[column] not in {value, self._meddled(key, column)}:
+            left_alone = not inside and (self._is_left_alone(key) or self._is_rejected(key))
+            if row[column] not in {value, self._meddled(key, column)} and not left_alone:
                 yield f"{who}: {column} is {row[column]!r}, not {value!r}"
         wanted = self.wanted(key) if inside else {}
         for column, value in self._shown(row).items():
@@ -249,6 +311,14 @@ class Ledger:
                     yield f"{who}: {column} is {value!r}, not {wanted[column]!r}"
             elif value not in self._may(key, column):
                 yield f"{who}: {column} is {value!r}, not one of {sorted(self._may(key, column))}"
+
+    def _is_left_alone(self, key: str) -> bool:
+        """Whether the job skips the deletions of those who left like this."""
+        person = self.company.people[key]
+        return self.skips and not person.deleted and person.enabled
+
+    def _is_rejected(self, key: str) -> bool:
+        return f"user:{key}" in self.rejected
 
     def _meddled(self, key: str, column: str) -> str | None:
         return None if self.enforces else self.meddled.get((key, column))
@@ -321,17 +391,34 @@ class Ledger:
             text = f"{self._who(member)} in {self.company.groups[group].attributes['displayName']}"
             if (group, member) not in actual:
                 # Graph need not tell of the groups of somebody who is deleted.
-                if not self.company.people[member].deleted and member not in self.forgotten:
+                told = not self.company.people[member].deleted and member not in self.forgotten
+                if told and (self.in_scope(member) or not self._is_unsure(group, member)):
                     yield f"{text} is missing"
-            elif (group, member) not in expected:
+            elif (group, member) not in expected and not self._may_stay(group, member):
                 yield f"{text} is too much"
             elif actual[group, member] > 1:
                 yield f"{text} is there {actual[group, member]} times"
 
+    def _may_stay(self, group: str, member: str) -> bool:
+        return f"member:{group}:{member}" in self.rejected or self._is_unsure(group, member)
+
+    def _is_unsure(self, group: str, member: str) -> bool:
+        """Of somebody who is disabled and still a member, where that was to be kept at one time and not at another, or
+        who is out of scope and left alone.
+        """
+        stays = self.group_in_scope(group) and member in self.effective(group) and not self.in_scope(member)
+        return stays and (self.kept_some or self._is_left_alone(member) or self._is_rejected(member))
+
     def _of_foreign(self) -> Iterator[str]:
         for (table, sys_id), row in self.company.foreign.items():
-            if (now := self.company.instance.get(table, sys_id)) != row:
+            now = self.company.instance.get(table, sys_id)
+            if now != row and now != self._without_manager(row):
                 yield f"{table} {sys_id} belongs to others and was {'changed' if now else 'deleted'}"
+
+    def _without_manager(self, row: Row) -> Row:
+        """ServiceNow empties each reference to a record that is deleted."""
+        boss = row.get("manager")
+        return {**row, "manager": ""} if boss and self.company.instance.get("sys_user", boss) is None else row
 
     def _who(self, key: str) -> str:
         return next((name for name, each in self.company.ids.items() if each == key), key)

@@ -120,8 +120,8 @@ MISTAKES = (
     Mistake(
         "a lease is not asked for",
         "engine/jobs.py",
-        "if lease.holder != holder and lease.until > now:",
-        "if lease.holder != holder and lease.until > now + 10**9:",
+        "if lease.holder != holder and now < lease.until <= now + 2 * LEASE_SECONDS:",
+        "if lease.holder != holder and now + 10**9 < lease.until:",
     ),
 )
 

@@ -57,6 +57,11 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The next incremental round tells nothing yet: its replica is behind, and the round after it tells all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicate:
     """Objects occur twice in one page."""
 
@@ -88,6 +93,7 @@ Effect = (
     | ExpireDelta
     | ExpirePage
     | Replay
+    | Late
     | Duplicate
     | UnknownRemoved
     | EmptyPage
@@ -101,6 +107,7 @@ EFFECTS: dict[str, type[Effect]] = {
     "expire-delta": ExpireDelta,
     "expire-page": ExpirePage,
     "replay": Replay,
+    "late": Late,
     "duplicate": Duplicate,
     "unknown-removed": UnknownRemoved,
     "empty-page": EmptyPage,

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import filters, shapes, tokens
-from .behaviour import Duplicate, EmptyPage, ExpireDelta, ExpirePage, Replay, UnknownRemoved
+from .behaviour import Duplicate, EmptyPage, ExpireDelta, ExpirePage, Late, Replay, UnknownRemoved
 from .log import Event
 from .messages import Call, GraphError, bad_request
 
@@ -81,6 +81,8 @@ def answer(tenant: Tenant, call: Call, kind: Kind, request_kind: str) -> dict[st
         page = Page([], current, done=True)
     elif faults.take(EmptyPage, request_kind):
         page = Page([], current, done=False)
+    elif not current.first and faults.take(Late, request_kind):
+        page = Page([], current, done=True)
     elif current.first:
         page = _first_users(tenant, current) if kind == "user" else _first_groups(tenant, current)
     else:
