@@ -110,6 +110,8 @@ def encode_transaction(table: str, partition: str, operations: Sequence[Operatio
 
 def encode(data: Data) -> str:
     """The JSON text of a row. Half surrogate pairs, which no encoding of text can carry, are escaped."""
+    if isinstance(data, msgspec.Raw):
+        return bytes(data).decode()
     if isinstance(data, msgspec.Struct):
         try:
             return msgspec.json.encode(data).decode()

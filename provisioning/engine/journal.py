@@ -17,7 +17,7 @@ from typing import Any
 from provisioning.engine.keys import AFTER_ALL, bin_of, digest
 from provisioning.engine.ports import Store
 from provisioning.engine.transactions import commit_each
-from provisioning.rows import Delete, Operation, Put, Row
+from provisioning.rows import Delete, Operation, Put, Row, raw
 from provisioning.rules.log_query import LogQuery
 from provisioning.rules.summary import IDENTITY_TYPES, Occurrence, Origin, summarize
 
@@ -60,7 +60,7 @@ class Journal:
         for occurrence in occurrences:
             key = _key(int(occurrence.at * 1000), occurrence.change)
             hours.add(_hour(key))
-            entries.append((self._entries_partition(key), Put(key, summarize(occurrence, origin))))
+            entries.append((self._entries_partition(key), Put(key, raw(summarize(occurrence, origin)))))
             object_key = occurrence.decision.object
             by_object.append((self._object_partition(object_key), Put(_pointer(object_key, key), {})))
         new = hours - self._hours

@@ -42,11 +42,14 @@ async def commit_each(store: Store, table: str, writes: Sequence[tuple[str, Oper
             results[position] = etag or ""
 
     for by_partition in rounds:
-        commits = (
+        commits = [
             commit(partition, positions[start : start + MAX_TRANSACTION_ROWS])
             for partition, positions in by_partition.items()
             for start in range(0, len(positions), MAX_TRANSACTION_ROWS)
-        )
+        ]
+        if len(commits) == 1:
+            await commits[0]
+            continue
         for ended in await asyncio.gather(*commits, return_exceptions=True):  # none may go on once this has returned
             if ended is not None:
                 raise ended
