@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import resource
 import sqlite3
 import subprocess
@@ -188,6 +189,9 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the Graph SDK's own deprecations
     if options.one:
+        heard = logging.StreamHandler()
+        heard.setFormatter(logging.Formatter("%(message)s %(code)s", defaults={"code": ""}))
+        logging.basicConfig(level=logging.WARNING, handlers=[heard])
         _one(options.users)
         return
     title = f"{options.users:,} users beside {options.users // PART:,}, {USERS_A_GROUP} users a group"
