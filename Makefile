@@ -31,7 +31,8 @@ lint: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
-# A million users through the real engine: hours, 16 GiB of memory for the emulators and 25 GiB of disk for the state.
+# A million users through the real engine: more than an hour, 8 GiB of memory for the emulators, 15 GiB of disk for the
+# state. USERS=100000 does with a tenth of it.
 bench-million: setup
 	$(BIN)/python -m tests.bench.million $(if $(USERS),--users $(USERS))
 
