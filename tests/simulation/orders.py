@@ -17,7 +17,8 @@ SCOPES = ("", "None", "Watermark", "Escrows", "QuarantineState", "ForceDeletes",
 class Orders(Scene):
     @rule(scope=st.sampled_from(SCOPES))
     def restart_job(self, scope: str) -> None:
-        self._approved |= "ForceDeletes" in scope
+        state, _ = self.world.run(self.world.engine().context.rows.state())
+        self._approved |= "ForceDeletes" in scope and state.held is not None
         self.world.run(control.restart(self.world.engine(), parse_scopes(scope), by="a person"))
 
     @rule()
