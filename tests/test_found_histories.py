@@ -9,6 +9,7 @@ import pytest
 from provisioning.engine import control
 from provisioning.engine.jobs import LEASE_SECONDS, RENEW_BELOW, JobRows
 from provisioning.errors import LeaseLost
+from provisioning.rules.departures import Departures
 from provisioning.rules.restart import parse_scopes
 from tests.company import DOMAIN
 from tests.crashing import mortal_world
@@ -334,3 +335,19 @@ def test_two_whose_accounts_are_gone_and_who_have_swapped_names_do_not_wait_for_
     world.fuse.most = 3000
     world.company.expect()
     assert world.settle(8) == []
+
+
+def test_who_is_unassigned_and_disabled_at_once_is_disabled_although_the_unassigned_are_left_as_they_are(world):
+    """The list of assignments told that the access was gone, and nobody looked whether that was all."""
+    for name in ("ada", "bob", "cy"):
+        world.company.hire(name)
+    world.departures = Departures(unassigned="leave")
+    assert settled(world) == []
+    world.company.enable("ada", enabled=False)
+    world.company.unassign("ada")
+    world.company.unassign("bob")
+    world.run(control.restart(world.engine(), parse_scopes("Watermark"), by="a person"))
+    world.restart()
+    assert world.cycle().finished
+    assert world.account(f"ada@{DOMAIN}")["active"] == "false"
+    assert world.account(f"bob@{DOMAIN}")["active"] == "true"

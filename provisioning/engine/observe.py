@@ -226,7 +226,7 @@ async def _read_sources(context: Context, drafts: Sequence[Draft], kind: ObjectT
     replica may not have it yet.
     """
     needs_manager = "manager" in mapping.source_properties
-    leaving_reads = any(len(each.attributes) > 1 for each in mapping.soft_delete)
+    leaving_reads = _leaving_reads(context, kind, mapping)
     to_read: list[Draft] = []
     for draft in drafts:
         if draft.gone is not None:
@@ -257,6 +257,15 @@ async def _read_sources(context: Context, drafts: Sequence[Draft], kind: ObjectT
         if source is not None:
             draft.source = SourceObject(kind, draft.id, {**source.attributes, **(draft.pending.attributes or {})})
     await _explain_absence(context, [d for d in to_read if d.source is None], kind)
+
+
+def _leaving_reads(context: Context, kind: ObjectType, mapping: ObjectMapping) -> bool:
+    """Whether what becomes of somebody who is not entitled any more depends on more than that: on attributes that the
+    mapping of the account's state reads, or on whether Entra has disabled somebody whom the job would leave as is.
+    """
+    ways = context.job.policy.departures
+    told_apart = kind == "user" and ways.unassigned == "leave" and ways.disabled != "leave"
+    return told_apart or any(len(each.attributes) > 1 for each in mapping.soft_delete)
 
 
 async def _explain_absence(context: Context, drafts: Sequence[Draft], kind: ObjectType) -> None:
