@@ -42,8 +42,8 @@ MISTAKES = (
     Mistake(
         "no intent is stored before a create",
         "engine/acting.py",
-        "sys_id=sys_id, generation=generation, intended=True)",
-        "generation=generation)",
+        "return replace(with_keys(link, decision), sys_id=sys_id, generation=generation, intended=True)",
+        "return replace(link, generation=generation)",
     ),
     Mistake(
         "each try to create takes another sys_id",
