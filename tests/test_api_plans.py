@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from provisioning.api.answers import Refusal
+from provisioning.api.doors import KeyedDoor
 from provisioning.api.openapi import document
 from provisioning.api.plans import make_plan
 from provisioning.api.responding import respond
@@ -87,8 +88,8 @@ async def ask_for_a_pause(request: Request, host: Host) -> None:
 
 def test_a_pause_that_the_other_side_asks_for_is_passed_on(place):
     route = Route("any", "GET", "any", None, ask_for_a_pause)
-    request = Request("GET", "http://127.0.0.1/any", {}, {}, {}, b"", WHO)
-    reply = asyncio.run(respond(route, request, place.host))
+    request = Request("GET", "http://127.0.0.1/any", {}, {}, {}, b"")
+    reply = asyncio.run(respond(route, request, place.host, KeyedDoor()))
     assert (reply.status, reply.headers["Retry-After"]) == (429, "3")
     assert json.loads(reply.body)["error"]["innerError"]["request-id"] == reply.headers["request-id"]
 

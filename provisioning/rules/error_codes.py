@@ -243,6 +243,13 @@ _CODES = (
         passing=True,
     ),
     ErrorCode(
+        "ServiceUnavailable",
+        "the app cannot read the keys of Entra's tokens, and so cannot tell who asks",
+        "the request is refused; ask again in a minute",
+        "nobody",
+        passing=True,
+    ),
+    ErrorCode(
         "Timeout",
         "the other side took too long, or nobody knows whether a write took place",
         "the record is read again before anything else is sent; nothing has to be done",
