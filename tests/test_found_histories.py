@@ -8,6 +8,7 @@ import pytest
 
 from provisioning.engine import control
 from provisioning.engine.jobs import LEASE_SECONDS, RENEW_BELOW, JobRows
+from provisioning.engine.on_demand import provision_on_demand
 from provisioning.errors import LeaseLost
 from provisioning.rules.departures import Departures
 from provisioning.rules.restart import parse_scopes
@@ -351,3 +352,20 @@ def test_who_is_unassigned_and_disabled_at_once_is_disabled_although_the_unassig
     assert world.cycle().finished
     assert world.account(f"ada@{DOMAIN}")["active"] == "false"
     assert world.account(f"bob@{DOMAIN}")["active"] == "true"
+
+
+@pytest.mark.parametrize("sys_ids", ["honoured", "ignored"])
+def test_who_was_created_by_a_run_that_died_and_renamed_since_gets_no_second_account(world, sys_ids):
+    """On demand, before the cycle goes on that has read the former name."""
+    world.instance.switches.client_sys_id = sys_ids
+    world.company.hire("ada")
+    world.fuse.set(1, "crash after", kind="write")
+    assert not world.live()
+    world.fuse.set(0, "")
+    world.bury()
+    world.company.change("ada", userPrincipalName=f"ada.king@{DOMAIN}")
+    world.run(provision_on_demand(world.engine(), world.company.ids["ada"], write=True))
+    assert [row["user_name"] for row in world.instance.rows("sys_user") if row["first_name"] == "Ada"] == [
+        f"ada.king@{DOMAIN}"
+    ]
+    assert settled(world) == []

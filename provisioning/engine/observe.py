@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from provisioning.engine.context import Context
 from provisioning.engine.keys import chosen_sys_id, identity
 from provisioning.engine.links import Known
@@ -18,7 +20,7 @@ from provisioning.engine.plan import Plan
 from provisioning.engine.source_facts import facts_of
 from provisioning.engine.unique import choose_unique
 from provisioning.errors import ObjectError
-from provisioning.model import Assignment, ObjectType, Pending, Record, SourceObject, group_key, user_key
+from provisioning.model import Assignment, Link, ObjectType, Pending, Record, SourceObject, group_key, user_key
 from provisioning.rules.assessment import Assessment, assess, assess_gone
 from provisioning.rules.attributes import Facts
 from provisioning.rules.decide import Seen
@@ -337,6 +339,7 @@ async def _read_records(context: Context, drafts: Sequence[Draft], mapping: Obje
     await _read_former(context, drafts, mapping, fields)
     for rank in range(len(mapping.matching)):
         await _search(context, drafts, mapping.table, fields, rank)
+    await _search_begun(context, drafts, mapping, fields)
 
 
 async def _read_former(
@@ -374,6 +377,36 @@ async def _search(context: Context, drafts: Sequence[Draft], table: str, fields:
         for value, sought in values.items():
             for draft, key in sought:
                 draft.hits = resembling(key, hits.get(value, ()))
+
+
+async def _search_begun(
+    context: Context, drafts: Sequence[Draft], mapping: ObjectMapping, fields: Sequence[str]
+) -> None:
+    """For whom a run that broke off had begun to create, and who was renamed since: an instance that takes no sys_id of
+    ours has the account under the key that was stored with the intent, and under a sys_id that nobody knows yet.
+    """
+    seekers: dict[str, dict[str, Draft]] = defaultdict(dict)
+    for draft in drafts:
+        link, desired = draft.known.link, draft.desired
+        if draft.own is None and not draft.hits and desired is not None and desired.keys and _is_begun(link):
+            former, parts = link.match_value or "", desired.keys[0].parts
+            if len(parts) == 1 and former and former.casefold() not in {key.text.casefold() for key in desired.keys}:
+                seekers[parts[0][0]][former] = draft
+    for field_, drafts_by_key in seekers.items():
+        hits = await context.target.find(mapping.table, field_, list(drafts_by_key), fields)
+        owners = await context.links.owners_by_record(
+            mapping.type, [h["sys_id"] for some in hits.values() for h in some]
+        )
+        for value, draft in drafts_by_key.items():
+            exact = [hit for hit in hits.get(value, ()) if hit.get(field_) == value and hit["sys_id"] not in owners]
+            if len(exact) == 1:
+                draft.own = exact[0]
+                draft.known = replace(draft.known, link=replace(draft.known.link, sys_id=exact[0]["sys_id"]))
+
+
+def _is_begun(link: Link) -> bool:
+    """Whether a record was to be made, and nobody knows whether it was."""
+    return link.intended and link.origin is None
 
 
 def _uncertain(draft: Draft) -> set[str]:
