@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from provisioning.app import App, open_app
 from provisioning.config import Settings
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.engine import Engine
+from tests.bench.memory import peak
 from tests.bench.report import Measure
 from tests.counted_store import CountedStore
 from tests.served import ROOT, Served, serving
@@ -81,7 +81,7 @@ async def _measure(served: Served, folder: Path, users: int) -> dict[str, Any]:
         engine = replace(app.engine, context=replace(app.engine.context, store=store))
         load = await _cycle(app, engine, store)
         assert app.writes >= users, f"{app.writes} of {users} users were written"
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        memory = peak()
         comparing = await _cycle(app, engine, store)  # takes its share of the weekly comparison with both sides
         quiet = await _cycle(app, engine, store)
         for number in range(CHANGES):

@@ -29,6 +29,7 @@ from provisioning.config import Settings
 from provisioning.engine.driver import run_cycle
 from provisioning.engine.progress import Progress
 from tests.bench.capacity import INSERT, READ
+from tests.bench.memory import peak
 from tests.bench.report import Measure, publish_million
 from tests.served import ROOT, Served, serving
 from tests.virtual_time import SpokenTimeLoop
@@ -134,7 +135,7 @@ async def _measure(loop: SpokenTimeLoop, served: Served, state: Path, users: int
         nonlocal phase
         if progress.phase != phase:
             phase = progress.phase
-            _say(f"{users:,} users: {phase}, {time.process_time():,.0f} s of CPU, {_memory():,.0f} MiB")
+            _say(f"{users:,} users: {phase}, {time.process_time():,.0f} s of CPU, {peak():,.0f} MiB")
 
     try:
         cpu, seconds = time.process_time(), time.perf_counter()
@@ -152,13 +153,9 @@ async def _measure(loop: SpokenTimeLoop, served: Served, state: Path, users: int
         "hours": loop.time() / 3600,
         "calls": calls,
         "writes": app.writes,
-        "memory": _memory(),
+        "memory": peak(),
         **_size(state),
     }
-
-
-def _memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
 
 
 def _size(state: Path) -> dict[str, int]:
