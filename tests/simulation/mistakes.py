@@ -34,10 +34,10 @@ MISTAKES = (
         "        work.tally.count(f",
     ),
     Mistake(
-        "what is left of the plan when a cycle finishes is dropped",
-        "engine/collecting.py",
-        "    work.tally.add_staged(await work.plan.stage(staged))\n\n\ndef _references",
-        "    await work.plan.stage(staged)\n\n\ndef _references",
+        "an older change takes the place of a newer one",
+        "engine/plan.py",
+        "merged = merge(merged, row.pending) if earlier else merge(row.pending, merged)",
+        "merged = merge(row.pending, merged) if earlier else merge(merged, row.pending)",
     ),
     Mistake(
         "no intent is stored before a create",
