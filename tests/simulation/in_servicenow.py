@@ -41,9 +41,7 @@ class InServiceNow(Scene):
 
     @rule()
     def back_up(self) -> None:
-        """What is lost was not written in the second of the backup itself: ServiceNow's times tell no more apart."""
         self._backup = self.world.instance.backup(), self.ledger.backup()
-        self.world.pass_time(2.0)
 
     @precondition(lambda self: self._backup is not None)
     @rule()

@@ -38,7 +38,6 @@ class Histories(InTheTenant, InServiceNow, Configuration, Runs, Orders):
         tight=st.booleans(),
         lag=st.sampled_from((0.0, 0.0, 0.0, 30.0, 900.0, 2 * 3600.0)),
         page=st.sampled_from((200, 2, 1)),
-        honours=st.sampled_from((True, True, False)),
     )
     def begin(
         self,
@@ -51,9 +50,7 @@ class Histories(InTheTenant, InServiceNow, Configuration, Runs, Orders):
         tight: bool,
         lag: float,
         page: int,
-        honours: bool,
     ) -> None:
-        """`honours`: whether the instance takes the sys_id that an insert brings along."""
         hard_delete = "delete" if deletes else "disable"
         self.world = world = self._stack.enter_context(
             mortal_world(
@@ -66,7 +63,6 @@ class Histories(InTheTenant, InServiceNow, Configuration, Runs, Orders):
             )
         )
         world.fuse.most = MOST_EFFECTS
-        world.instance.switches.client_sys_id = "honoured" if honours else "ignored"
         world.company.remember_foreign()
         behaviour = world.directory.behaviour
         behaviour.replication_lag, behaviour.delta_page_size, behaviour.members_per_delta_page = lag, page, page

@@ -124,26 +124,6 @@ class Runs(Scene):
         self.world.fuse.set(0, "")
         self._mourn(outlived=outlived, buried=buried)
 
-    @rule(
-        number=st.integers(1, 3),
-        fault=st.sampled_from(("crash after", "half done, crash", "reply lost", "403 though done")),
-        buried=st.booleans(),
-        on_demand=st.booleans(),
-    )
-    def somebody_new_is_renamed_after_a_run_that_broke_off(
-        self, number: int, fault: str, *, buried: bool, on_demand: bool
-    ) -> None:
-        """ServiceNow may have the account, which a run that reads the new name must know again by what was stored."""
-        self.hire(moment=0, direct=True, manager=0, department="Legal", office="", country="GB", found=False)
-        self.world.fuse.set(number, fault, kind="write")
-        outlived = self._live()
-        self.world.fuse.set(0, "")
-        self._mourn(outlived=outlived, buried=buried)
-        newest = len(self._people()) - 1
-        self.rename(moment=0, who=newest)
-        if on_demand:
-            self.run_on_demand(who=newest, fault="", number=1)
-
     @rule(seed=st.integers(0, 999), chance=st.sampled_from((0.01, 0.05, 0.2)), buried=st.booleans())
     def run_a_cycle_while_the_store_fails(self, seed: int, chance: float, *, buried: bool) -> None:
         """Each thing that it is asked may fail, and each reply to a commit may be lost."""
